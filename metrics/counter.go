@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,3 +53,27 @@ func (c *Counter) Inc(ex Exemplar) { c.Add(1, ex) }
 
 // AddContext adds v with the exemplar of the request in ctx.
 func (c *Counter) AddContext(ctx context.Context, v float64) { c.Add(v, ExemplarFrom(ctx)) }
+
+// lazyCounter is a counter that does not exist before it counts: a method that
+// never streams has no series of messages.
+type lazyCounter struct {
+	vec     *prometheus.CounterVec
+	values  []string
+	counter atomic.Pointer[prometheus.Counter]
+}
+
+func (l *lazyCounter) inc() {
+	if l == nil {
+		return
+	}
+	c := l.counter.Load()
+	if c == nil {
+		made, err := l.vec.GetMetricWithLabelValues(l.values...)
+		if err != nil {
+			return
+		}
+		c = &made
+		l.counter.Store(c)
+	}
+	(*c).Inc()
+}

@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// overflowStatuses bounds the children that a family past its cap still makes:
-// one per status, with and without an error type.
-const overflowStatuses = 400
+// overflowChildren bounds the children that a family past its cap still makes: one
+// per status, with and without an error type, with and without a route or server.
+const overflowChildren = 400
 
 // family is one duration metric and its children. It is the slow path: what asks
 // keeps the child it got.
@@ -19,9 +19,8 @@ type family struct {
 	vec      *prometheus.HistogramVec
 	bounds   []float64
 	interval time.Duration
-	// status is the index of the label that stays when the family overflows,
-	// below zero if none does.
-	status   int
+	labels   []string
+	status   string // the label that stays when the family overflows; may be ""
 	children cache[string, *Histogram]
 	// overflow holds the children made past the cap.
 	overflow cache[string, *Histogram]
@@ -42,21 +41,17 @@ func newFamily(c *config, m *Metric, bounds []float64, status string) *family {
 		vec:      prometheus.NewHistogramVec(opts, m.Labels),
 		bounds:   bounds,
 		interval: c.exemplarInterval,
-		status:   -1,
+		labels:   m.Labels,
+		status:   status,
 		guard:    newGuard(m.Name, 0),
 	}
-	for i, name := range m.Labels {
-		if name == status {
-			f.status = i
-		}
-	}
 	f.children.limit = c.seriesCap
-	f.overflow.limit = overflowStatuses
+	f.overflow.limit = overflowChildren
 	return f
 }
 
 // child returns the histogram of these label values, which are admitted already.
-// Past the cap every label but the status is collapsed into Other.
+// Past the cap the labels are collapsed.
 func (f *family) child(values ...string) *Histogram {
 	key := strings.Join(values, "\x00")
 	h, ok := f.children.load(key)
@@ -68,12 +63,25 @@ func (f *family) child(values ...string) *Histogram {
 	}
 	f.guard.refuse(strings.Join(values, " "))
 	for i, v := range values {
-		if i != f.status && v != "" {
-			values[i] = Other
-		}
+		values[i] = f.collapse(f.labels[i], v)
 	}
 	h, _ = f.overflow.loadOrStore(strings.Join(values, "\x00"), func() *Histogram { return f.histogram(values) })
 	return h
+}
+
+// collapse returns the value of a label past the family's cap: Other, but for the
+// status, for what is the same everywhere, and for what is absent.
+func (f *family) collapse(label, value string) string {
+	switch label {
+	case f.status, "rpc_system_name", "rpc_system":
+		return value
+	case "server_port":
+		return ""
+	}
+	if value == "" {
+		return ""
+	}
+	return Other
 }
 
 // histogram returns a new child; nil, which observes nothing, if client_golang
