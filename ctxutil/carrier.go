@@ -120,7 +120,7 @@ func (c Carrier) Del(key string) {
 func (c Carrier) Keys() []string {
 	keys := make([]string, 0, len(c.m))
 	for k := range c.m {
-		keys = append(keys, strings.ToLower(k))
+		keys = append(keys, toLower(k))
 	}
 	return keys
 }
@@ -205,7 +205,7 @@ func (c Carrier) fold(key string) string {
 		case HeaderRequestTimeout:
 			return KeyRequestTimeout
 		}
-		return strings.ToLower(key)
+		return toLower(key)
 	}
 	switch key {
 	case KeyTraceparent:
@@ -275,6 +275,17 @@ func lower(dst []byte, s string) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// toLower is strings.ToLower for ASCII alone: no other letter is to become one
+// that a key may have, as the Kelvin sign would.
+func toLower(s string) string {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return string(lower(make([]byte, 0, len(s)), s))
+		}
+	}
+	return s
 }
 
 func hasPrefix(b []byte, prefix string) bool {

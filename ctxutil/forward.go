@@ -72,7 +72,7 @@ func NewForward(keys []string, opts ...ForwardOption) (*Forward, error) {
 		errs = append(errs, errors.New("ctxutil: NewForward: no header named"))
 	}
 	for _, key := range keys {
-		k := strings.ToLower(key)
+		k := toLower(key)
 		if err := checkForwardKey(k); err != nil {
 			errs = append(errs, fmt.Errorf("ctxutil: NewForward: header %q: %w", key, err))
 		} else if slices.Contains(f.keys, k) {
@@ -191,7 +191,7 @@ func ForwardedValue(ctx context.Context, key string) string {
 // request would exceed [DefaultForwardValues] or [DefaultForwardBytes]. The
 // request itself is not changed, so it is safe for concurrent use.
 func WithForwarded(ctx context.Context, key string, values ...string) (context.Context, error) {
-	key = strings.ToLower(key)
+	key = toLower(key)
 	if err := checkForwardKey(key); err != nil {
 		return ctx, fmt.Errorf("ctxutil: WithForwarded: header %q: %w", key, err)
 	}
