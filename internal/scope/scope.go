@@ -53,12 +53,17 @@ type Scope struct {
 	CorrelationID string
 	// Forwarded holds the allow-listed headers that travel on to the next hop.
 	Forwarded []Header
+	// Unrecorded says that no tracer knows this identity: it was made up so
+	// that logs correlate. Sent on as a traceparent it would tell the next hop
+	// that somebody decided against sampling, so only its trace id is sent.
+	Unrecorded bool
 
 	spanContext trace.SpanContext
 	// traceparent is "00-<trace id>-<span id>-<flags>"; both ids are cut from it.
 	traceparent string
 
-	level atomic.Int64
+	level    atomic.Int64
+	finished atomic.Bool
 	// redact is applied to every attribute before it reaches the span.
 	redact func(slog.Attr) slog.Attr
 
@@ -90,6 +95,9 @@ func (s *Scope) Value(k any) any {
 	return s.parent.Value(k)
 }
 
+// Parent returns the context that s was initialised with.
+func (s *Scope) Parent() context.Context { return s.parent }
+
 // From returns the innermost scope in ctx, or nil.
 func From(ctx context.Context) *Scope {
 	if ctx == nil {
@@ -120,6 +128,13 @@ func (s *Scope) SpanID() string {
 	}
 	return s.traceparent[36:52]
 }
+
+// Finish marks the call as over. What is added later still reaches records
+// that are logged with its context.
+func (s *Scope) Finish() { s.finished.Store(true) }
+
+// Finished reports whether the call is over.
+func (s *Scope) Finished() bool { return s.finished.Load() }
 
 // SetLevel sets the least level logged for this request.
 func (s *Scope) SetLevel(l slog.Level) { s.level.Store(int64(l)) }

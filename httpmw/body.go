@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpmw
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"sync/atomic"
+)
+
+// roundTripper makes a function an [http.RoundTripper].
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements [http.RoundTripper].
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// closeBody closes the body of a request that will not be sent, as the
+// contract of [http.RoundTripper] asks for.
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+}
+
+// cloneHeader returns a copy of h to which keys can be added; a round tripper
+// must not change the caller's. The values are shared.
+func cloneHeader(h http.Header) http.Header {
+	if h == nil {
+		return http.Header{}
+	}
+	return maps.Clone(h)
+}
+
+// watchBody calls done once, when resp's body is at its end, fails or is
+// closed: with nil if it was read to its end or closed, otherwise with the
+// error that ended it.
+func watchBody(resp *http.Response, done func(error)) {
+	if resp.Body == nil || resp.Body == http.NoBody {
+		done(nil)
+		return
+	}
+	b := &body{ReadCloser: resp.Body, done: done}
+	if w, ok := resp.Body.(io.Writer); ok { // 101 Switching Protocols
+		resp.Body = &writableBody{body: b, Writer: w}
+		return
+	}
+	resp.Body = b
+}
+
+// body is a response body that says when it is over.
+type body struct {
+	io.ReadCloser
+	over atomic.Bool
+	done func(error)
+}
+
+// Read reads from the body.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case errors.Is(err, io.EOF):
+		b.end(nil)
+	case err != nil:
+		b.end(err)
+	}
+	return n, err
+}
+
+// Close closes the body.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.end(nil)
+	return err
+}
+
+func (b *body) end(err error) {
+	if b.over.CompareAndSwap(false, true) {
+		b.done(err)
+	}
+}
+
+// writableBody is the body of a connection that switched protocols.
+type writableBody struct {
+	*body
+	io.Writer
+}

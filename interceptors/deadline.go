@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interceptors
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/record"
+)
+
+// Deadlines treats deadlines as a budget that shrinks hop by hop. Its methods
+// are safe for concurrent use.
+type Deadlines struct{ budget ctxutil.Budget }
+
+var (
+	_ ServerInterceptor = (*Deadlines)(nil)
+	_ ClientInterceptor = (*Deadlines)(nil)
+)
+
+// Deadline returns the interceptors that hold calls to b. gRPC itself carries
+// the deadline to the next hop; this keeps a reserve of it for the reply, caps
+// it, sets one where there is none, and refuses a call whose budget is spent
+// before it is sent or handled, with DeadlineExceeded.
+//
+// Take the reserve on one side only: usually clients use a budget with the
+// default reserve, and servers one with [ctxutil.WithReserve](0) and a cap.
+//
+// The cause of the call's context says whose deadline passed; see
+// [ctxutil.EndedBy].
+func Deadline(b ctxutil.Budget) *Deadlines { return &Deadlines{budget: b} }
+
+// UnaryServer returns the interceptor for unary calls served.
+func (d *Deadlines) UnaryServer() grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		return d.serve(ctx, req, next)
+	}
+}
+
+func (d *Deadlines) serve(ctx context.Context, req any, next grpc.UnaryHandler) (any, error) {
+	ctx, cancel, err := d.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	resp, err := next(ctx, req)
+	noteTimeout(ctx, err)
+	return resp, err
+}
+
+// StreamServer returns the interceptor for streams served.
+func (d *Deadlines) StreamServer() grpc.StreamServerInterceptor {
+	return func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		ctx, cancel, err := d.start(ss.Context())
+		if err != nil {
+			return err
+		}
+		defer cancel()
+		if ctx != ss.Context() {
+			ss = &contextStream{ServerStream: ss, ctx: ctx}
+		}
+		err = next(srv, ss)
+		noteTimeout(ctx, err)
+		return err
+	}
+}
+
+// UnaryClient returns the interceptor for unary calls made.
+func (d *Deadlines) UnaryClient() grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		ctx, cancel, err := d.start(ctx)
+		if err != nil {
+			return err
+		}
+		defer cancel()
+		err = invoke(ctx, method, req, reply, cc, opts...)
+		noteTimeout(ctx, err)
+		return err
+	}
+}
+
+// StreamClient returns the interceptor for streams opened. The stream's timer
+// is released when the stream ends.
+func (d *Deadlines) StreamClient() grpc.StreamClientInterceptor {
+	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		limited, cancel, err := d.start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		cs, err := open(limited, desc, cc, method, opts...)
+		if limited == ctx {
+			return cs, err
+		}
+		done := func(err error) {
+			noteTimeout(limited, err)
+			cancel()
+		}
+		if err != nil {
+			done(err)
+			return nil, err
+		}
+		return newClientStream(limited, cs, desc, done), nil
+	}
+}
+
+// start applies the budget to ctx.
+func (d *Deadlines) start(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	limited, cancel, err := ctxutil.WithBudget(ctx, d.budget)
+	if err == nil {
+		return limited, cancel, nil
+	}
+	if b, ok := errors.AsType[*ctxutil.BudgetError](err); ok {
+		err = &budgetError{b}
+	}
+	return ctx, cancel, err
+}
+
+// noteTimeout tells the record that the limit that ended the call was ours.
+func noteTimeout(ctx context.Context, err error) {
+	if err != nil && ctxutil.EndedBy(ctx) == ctxutil.EndTimeout {
+		if call := record.FromContext(ctx); call != nil {
+			call.NoteTimeout()
+		}
+	}
+}
+
+// budgetError is a [ctxutil.BudgetError] that gRPC understands.
+type budgetError struct{ *ctxutil.BudgetError }
+
+// GRPCStatus is what a peer sees of it.
+func (*budgetError) GRPCStatus() *status.Status {
+	return status.New(codes.DeadlineExceeded, "deadline budget exhausted")
+}
+
+// Unwrap gives the budget's own error.
+func (e *budgetError) Unwrap() error { return e.BudgetError }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interceptors
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/metrics"
+	"github.com/fairlead-go/fairlead/record"
+)
+
+// UnaryClient returns the interceptor for unary calls made.
+func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) (err error) {
+		call := i.startClient(ctx, method, cc, metrics.Unary)
+		var at peer.Peer
+		returned := false
+		defer func() {
+			if at.Addr != nil {
+				call.SetPeer(at.Addr)
+			}
+			if call.Logs() {
+				call.SetSizes(size(req), size(reply))
+			}
+			ended := err
+			if !returned { // a panic, which goes on, or runtime.Goexit
+				ended = errPanic
+			}
+			finishClient(call, ended)
+		}()
+		err = invoke(i.outgoing(call), method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.Peer(&at))...)
+		returned = true
+		return err
+	}
+}
+
+// StreamClient returns the interceptor for streams opened. The record is
+// finished when the stream is over: with its last message or error, or when
+// its context ends.
+func (i *Recording) StreamClient() grpc.StreamClientInterceptor {
+	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		call := i.startClient(ctx, method, cc, streamKind(desc.ClientStreams, desc.ServerStreams))
+		cs, err := open(i.outgoing(call), desc, cc, method, opts...)
+		if err != nil {
+			finishClient(call, err)
+			return nil, err
+		}
+		done := func(err error) { finishClient(call, err) }
+		return &recordedStream{clientStream: newClientStream(call, cs, desc, done), call: call}, nil
+	}
+}
+
+func (i *Recording) startClient(ctx context.Context, method string, cc *grpc.ClientConn, kind metrics.RPCType) *record.Call {
+	m := i.recorder.RPCClientMethod(method, cc.Target(), kind)
+	if i.adopt {
+		return i.recorder.ShadowRPCClient(ctx, m)
+	}
+	return i.recorder.StartRPCClient(ctx, m)
+}
+
+func finishClient(call *record.Call, err error) {
+	s, message := clientStatuses.of(call, err)
+	call.FinishRPC(s, message)
+}
+
+// outgoing returns the call's context with its identity in the metadata.
+func (i *Recording) outgoing(call *record.Call) context.Context {
+	out := call.Outgoing()
+	var buf [10]string
+	kv := buf[:0]
+	add := func(key, value string) {
+		if value != "" {
+			kv = append(kv, key, value)
+		}
+	}
+	if !i.adopt { // otelgrpc injects these itself
+		add(ctxutil.KeyTraceparent, out.Traceparent)
+		add(ctxutil.KeyTracestate, out.Tracestate)
+		add(ctxutil.KeyBaggage, out.Baggage)
+	}
+	add(ctxutil.KeyTraceID, out.TraceID)
+	add(ctxutil.KeyRequestID, out.RequestID)
+	for _, h := range out.Forwarded {
+		for _, v := range h.Values {
+			kv = append(kv, h.Key, v)
+		}
+	}
+	var extra metadata.MD
+	if !i.adopt {
+		call.Inject(func() ctxutil.Carrier {
+			extra = metadata.MD{}
+			return ctxutil.MetadataCarrier(extra)
+		})
+	}
+	for k, vs := range extra {
+		for _, v := range vs {
+			if k != ctxutil.KeyTraceparent && k != ctxutil.KeyTracestate && k != ctxutil.KeyBaggage {
+				kv = append(kv, k, v)
+			}
+		}
+	}
+	if len(kv) == 0 {
+		return call
+	}
+	return metadata.AppendToOutgoingContext(withoutKeys(call, kv), kv...)
+}
+
+// withoutKeys returns ctx without outgoing metadata of the keys in kv, which
+// somebody who forwards all metadata may have put there: a second traceparent
+// would make the first one count or neither.
+func withoutKeys(ctx context.Context, kv []string) context.Context {
+	md, ok := metadata.FromOutgoingContext(ctx) // a copy, if there is any
+	if !ok {
+		return ctx
+	}
+	clash := false
+	for i := 0; i < len(kv); i += 2 {
+		if _, there := md[kv[i]]; there {
+			clash = true
+			delete(md, kv[i])
+		}
+	}
+	if !clash {
+		return ctx
+	}
+	return metadata.NewOutgoingContext(ctx, md)
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interceptors
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience"
+)
+
+// This file is the only place that says what a gRPC status means.
+
+var outcomes = [...]resilience.Outcome{
+	codes.OK:                 resilience.OutcomeOK,
+	codes.Canceled:           resilience.OutcomeCanceled,
+	codes.Unknown:            resilience.OutcomeServerFault,
+	codes.InvalidArgument:    resilience.OutcomeClientFault,
+	codes.DeadlineExceeded:   resilience.OutcomeCallerDeadline,
+	codes.NotFound:           resilience.OutcomeClientFault,
+	codes.AlreadyExists:      resilience.OutcomeClientFault,
+	codes.PermissionDenied:   resilience.OutcomeClientFault,
+	codes.ResourceExhausted:  resilience.OutcomeOverload,
+	codes.FailedPrecondition: resilience.OutcomeClientFault,
+	codes.Aborted:            resilience.OutcomeTransient,
+	codes.OutOfRange:         resilience.OutcomeClientFault,
+	codes.Unimplemented:      resilience.OutcomeClientFault,
+	codes.Internal:           resilience.OutcomeServerFault,
+	codes.Unavailable:        resilience.OutcomeTransient,
+	codes.DataLoss:           resilience.OutcomeServerFault,
+	codes.Unauthenticated:    resilience.OutcomeClientFault,
+}
+
+// OutcomeOf returns what a status code means, as far as the code alone can
+// tell. A code that gRPC does not define is a server fault.
+func OutcomeOf(code codes.Code) resilience.Outcome {
+	if int(code) < len(outcomes) {
+		return outcomes[code]
+	}
+	return resilience.OutcomeServerFault
+}
+
+// statuses are the record's view of every code, on one side.
+type statuses struct {
+	known   [len(outcomes)]*record.RPCStatus
+	other   *record.RPCStatus // a code gRPC does not define
+	timeout *record.RPCStatus // DEADLINE_EXCEEDED by a limit of our own
+}
+
+var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
+
+func newStatuses(server bool) *statuses {
+	s := &statuses{
+		other:   record.NewRPCStatus(server, uint32(len(outcomes)), resilience.OutcomeServerFault),
+		timeout: record.NewRPCStatus(server, uint32(codes.DeadlineExceeded), resilience.OutcomeTimeout),
+	}
+	for code, outcome := range outcomes {
+		s.known[code] = record.NewRPCStatus(server, uint32(code), outcome)
+	}
+	return s
+}
+
+// of returns the record's view of the error that ended call, and the message
+// that describes it.
+func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, string) {
+	if err == nil {
+		return s.known[codes.OK], ""
+	}
+	st := statusOf(err)
+	code := st.Code()
+	switch {
+	case code == codes.DeadlineExceeded && call.TimedOut():
+		return s.timeout, st.Message()
+	case int(code) < len(s.known):
+		return s.known[code], st.Message()
+	default:
+		return s.other, st.Message()
+	}
+}
+
+// statusOf returns the status that err carries, with context errors and
+// refusals of ours translated as grpc-go itself does not: a handler that
+// returns its context's error means Canceled or DeadlineExceeded, not Unknown.
+func statusOf(err error) *status.Status {
+	if st, ok := status.FromError(err); ok {
+		return st
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return status.FromContextError(contextError(err))
+	}
+	return status.New(codes.Unknown, err.Error())
+}
+
+// contextError returns the context error inside err.
+func contextError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return context.Canceled
+}

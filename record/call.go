@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/fairlead-go/fairlead/internal/scope"
+	"github.com/fairlead-go/fairlead/internal/semconv"
+	"github.com/fairlead-go/fairlead/metrics"
+	"github.com/fairlead-go/fairlead/resilience"
+)
+
+// Call is the record of one call, and the context of whatever is done for it.
+// It is made by one of a [Recorder]'s Start methods and finished exactly once:
+// a second finish does nothing. Calls are not reused, so a context that
+// outlives its call stays valid, with everything added to it.
+//
+// Methods that add to the record are safe for concurrent use.
+type Call struct {
+	scope.Scope
+
+	recorder  *Recorder
+	kind      Kind
+	recording bool
+	external  bool // the span belongs to another instrumentation
+	finished  atomic.Bool
+	timedOut  atomic.Bool
+	start     time.Time
+	end       time.Time
+
+	sent, received         atomic.Int64
+	requestSize, replySize int64 // bytes; negative if unknown
+	peer                   *address
+	rpc                    *RPC // calls over gRPC
+	http                   httpCall
+	allowed                bool // clients: the egress guard lets identity out
+	panicked               atomic.Pointer[caught]
+	outcome                resilience.Outcome
+}
+
+// httpCall is what only calls over HTTP have.
+type httpCall struct {
+	method, scheme, path string
+	pattern              string // servers: as ServeMux matched it
+	peer                 string
+	host                 *host               // clients
+	server               *metrics.HTTPServer // servers
+}
+
+// Kind says which side of which protocol a call is seen from.
+type Kind uint8
+
+// The kinds of call.
+const (
+	RPCServer Kind = iota
+	RPCClient
+	HTTPServer
+	HTTPClient
+)
+
+// IsServer reports whether the call is seen from the side that serves it.
+func (k Kind) IsServer() bool { return k == RPCServer || k == HTTPServer }
+
+// caught is a panic on its way through the record.
+type caught struct {
+	value any
+	stack []byte
+}
+
+// FromContext returns the innermost call in ctx, or nil.
+func FromContext(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}
+
+type callKey struct{}
+
+// Value returns what the call adds to its parent's values. It is part of being
+// a context and of no other use.
+func (c *Call) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c
+	}
+	return c.Scope.Value(key)
+}
+
+// begin starts the call's span in ctx, or gives the call an identity where
+// there is none, and makes c the context of both.
+func (c *Call) begin(ctx context.Context, name string, opts []trace.SpanStartOption) {
+	parent := scope.From(ctx)
+	ctx, span := c.recorder.tracer.Start(ctx, name, opts...)
+	if parent != nil && parent.Unrecorded {
+		c.Unrecorded = parent.SpanContext().SpanID() == span.SpanContext().SpanID()
+	}
+	if !span.SpanContext().IsValid() {
+		ctx, span = c.identify(ctx)
+	}
+	c.adopt(ctx, span)
+}
+
+// identify returns ctx with the identity it has or, if it has none, with one
+// that no tracer knows.
+func (c *Call) identify(ctx context.Context) (context.Context, trace.Span) {
+	if sc := trace.SpanContextFromContext(ctx); !sc.IsValid() {
+		ctx = trace.ContextWithSpanContext(ctx, newSpanContext(sc.TraceID()))
+		c.Unrecorded = true
+	}
+	return ctx, trace.SpanFromContext(ctx)
+}
+
+// adopt makes c the context of a span that runs already.
+func (c *Call) adopt(ctx context.Context, span trace.Span) {
+	c.Init(ctx, span)
+	c.SetRedact(c.recorder.redact)
+	c.recording = span.IsRecording()
+	c.requestSize, c.replySize = -1, -1
+	c.peer = noAddress
+	if clocked, ok := span.(interface{ StartTime() time.Time }); ok && c.recording {
+		c.start = clocked.StartTime()
+	} else {
+		c.start = time.Now()
+	}
+}
+
+// stop ends the span and reads the clock, once for everybody. It reports false
+// if the call was finished before.
+func (c *Call) stop(status codes.Code, message string, attrs []attribute.KeyValue) bool {
+	if !c.finished.CompareAndSwap(false, true) {
+		return false
+	}
+	c.Scope.Finish()
+	if !c.recording {
+		c.end = time.Now()
+		return true
+	}
+	if p := c.panicked.Load(); p != nil {
+		c.Span.AddEvent(semconv.ExceptionEvent, trace.WithAttributes(p.attributes()...))
+	}
+	if c.external {
+		c.end = time.Now()
+		return true
+	}
+	c.Span.SetAttributes(attrs...)
+	if status != codes.Unset {
+		c.Span.SetStatus(status, message)
+	}
+	if clocked, ok := c.Span.(interface{ EndTime() time.Time }); ok {
+		c.Span.End()
+		c.end = clocked.EndTime()
+	} else {
+		c.end = time.Now()
+		c.Span.End(trace.WithTimestamp(c.end))
+	}
+	return true
+}
+
+// Duration returns how long the call took: the time between the two clock
+// readings that span, histogram and log line share. Before the call is
+// finished it is zero.
+func (c *Call) Duration() time.Duration {
+	if c.end.IsZero() {
+		return 0
+	}
+	return c.end.Sub(c.start)
+}
+
+// StartTime returns when the call began.
+func (c *Call) StartTime() time.Time { return c.start }
+
+// exemplar leads from an observation to the call's trace.
+func (c *Call) exemplar() metrics.Exemplar {
+	if !c.SpanContext().IsSampled() {
+		return metrics.Exemplar{}
+	}
+	return metrics.Exemplar{TraceID: c.TraceID(), SpanID: c.SpanID(), Sampled: true, At: c.end}
+}
+
+// SetSizes notes the sizes of the request and of the reply in bytes; negative
+// means unknown. It is called before the call is finished, by one goroutine.
+func (c *Call) SetSizes(request, reply int64) { c.requestSize, c.replySize = request, reply }
+
+// Panicked notes a panic that ended the call: its value and stack go to the
+// span and to the request log, and nowhere else. The first one counts.
+func (c *Call) Panicked(value any, stack []byte) {
+	if c.panicked.CompareAndSwap(nil, &caught{value: value, stack: stack}) {
+		c.recorder.metrics.Panic(c.kind.panicSource(), c.exemplar())
+	}
+}
+
+// HasPanicked reports whether a panic was noted.
+func (c *Call) HasPanicked() bool { return c.panicked.Load() != nil }
+
+// NoteTimeout notes that a time limit of this process ended the call, not the
+// caller's deadline.
+func (c *Call) NoteTimeout() { c.timedOut.Store(true) }
+
+// TimedOut reports whether a time limit of this process ended the call.
+func (c *Call) TimedOut() bool { return c.timedOut.Load() }
+
+// Event adds an event to the call's span, if that is recorded.
+func (c *Call) Event(name string, attrs ...attribute.KeyValue) {
+	if c.recording {
+		c.Span.AddEvent(name, trace.WithAttributes(attrs...))
+	}
+}
+
+// Logs reports whether a line will be written for this call if it ends well,
+// so that adapters need not gather what only the log shows.
+func (c *Call) Logs() bool {
+	return c.recorder.log != nil && c.recorder.log.Enabled(c, c.recorder.logging.success(c.kind))
+}
+
+// Attrs returns the attributes added to the call so far.
+func (c *Call) Attrs() []slog.Attr { return c.AppendAttrs(nil) }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/fairlead-go/fairlead/internal/semconv"
+)
+
+// route is what is known of a route of an HTTP server: the method, and the
+// pattern the request matched.
+type route struct {
+	name  string // "GET /orders/{id}", or the method alone
+	path  string // the pattern's path; "" if nothing matched
+	quiet bool
+	attrs []attribute.KeyValue
+}
+
+type routeKey struct{ method, pattern string }
+
+// route resolves a standard method and the pattern a request matched.
+func (r *Recorder) route(method, pattern string) *route {
+	k := routeKey{method, pattern}
+	rt, ok := r.routes.get(k, r.newRoute)
+	if !ok {
+		rt = r.newRoute(routeKey{method: method})
+	}
+	return rt
+}
+
+func (r *Recorder) newRoute(k routeKey) *route {
+	path := semconv.HTTPRoute(k.pattern)
+	rt := &route{name: semconv.HTTPSpanName(k.method, path), path: path}
+	if path != "" {
+		rt.attrs = []attribute.KeyValue{semconv.HTTPRouteKey.String(path)}
+	}
+	rt.quiet = r.logging.isQuiet(rt.name)
+	return rt
+}
+
+// IncomingHTTP reads the identity of a request from its headers.
+func IncomingHTTP(h http.Header) Incoming {
+	return Incoming{
+		Traceparent: single(h["Traceparent"]),
+		Tracestate:  h["Tracestate"],
+		Baggage:     h["Baggage"],
+		TraceID:     single(h["X-Trace-Id"]),
+		RequestID:   single(h["X-Request-Id"]),
+	}
+}
+
+// StartHTTPServer begins the record of a request that arrived.
+func (r *Recorder) StartHTTPServer(req *http.Request, in Incoming) *Call {
+	c := &Call{recorder: r, kind: HTTPServer}
+	method := r.httpMethods.Name(req.Method)
+	scheme := "http"
+	if req.TLS != nil {
+		scheme = "https"
+	}
+	opts := append(make([]trace.SpanStartOption, 0, 3),
+		trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(
+			semconv.HTTPRequestMethodKey.String(method),
+			semconv.URLSchemeKey.String(scheme),
+			semconv.URLPathKey.String(bounded(req.URL.Path)),
+		))
+	ctx, correlation, link := r.accept(req.Context(), &in)
+	c.begin(ctx, semconv.HTTPSpanName(method, ""), r.withLink(opts, link))
+	c.CorrelationID = correlation
+	c.takeForwarded(&in)
+	c.http.method, c.http.scheme, c.http.path = method, scheme, bounded(req.URL.Path)
+	c.http.peer = req.RemoteAddr
+	if c.recording {
+		c.Span.SetAttributes(r.requestAttributes(req, method)...)
+	}
+	c.http.server = r.metrics.HTTPServer(method, scheme)
+	c.http.server.Begin()
+	return c
+}
+
+// requestAttributes are the attributes of a request that only a recorded span
+// pays for.
+func (r *Recorder) requestAttributes(req *http.Request, method string) []attribute.KeyValue {
+	kvs := make([]attribute.KeyValue, 0, 8)
+	if method != req.Method {
+		kvs = append(kvs, semconv.HTTPRequestMethodOriginalKey.String(bounded(req.Method)))
+	}
+	host, port := splitHost(req.Host)
+	kvs = append(kvs, semconv.ServerAddressKey.String(bounded(host)))
+	if port > 0 {
+		kvs = append(kvs, semconv.ServerPortKey.Int(port))
+	}
+	if ip, port := splitHost(req.RemoteAddr); ip != "" {
+		kvs = append(kvs, semconv.ClientAddressKey.String(ip), semconv.NetworkPeerAddressKey.String(ip))
+		if port > 0 {
+			kvs = append(kvs, semconv.NetworkPeerPortKey.Int(port))
+		}
+	}
+	if ua := req.UserAgent(); ua != "" {
+		kvs = append(kvs, semconv.UserAgentOriginalKey.String(bounded(ua)))
+	}
+	return append(kvs, semconv.NetworkProtocolVersionKey.String(protocolVersion(req.ProtoMajor, req.ProtoMinor)))
+}
+
+// SetRoute notes the pattern a request matched, as [http.Request.Pattern] has
+// it. It may be called until the record is finished; the last one counts.
+func (c *Call) SetRoute(pattern string) { c.http.pattern = pattern }
+
+// HasRoute reports whether a pattern was noted.
+func (c *Call) HasRoute() bool { return c.http.pattern != "" }
+
+// FinishHTTPServer ends the record: the span, then the observation and the log
+// line from the span's own two clock readings. message describes an error; it
+// goes to the span and the log, never to the peer. Only the first finish counts.
+func (c *Call) FinishHTTPServer(s *HTTPStatus, message string) {
+	rt := c.recorder.route(c.http.method, c.http.pattern)
+	c.outcome = s.outcome
+	if c.recording && rt.path != "" && !c.external {
+		c.Span.SetName(rt.name)
+		c.Span.SetAttributes(rt.attrs...)
+	}
+	if !c.stop(s.spanStatus(), message, s.attrs) {
+		return
+	}
+	c.http.server.End(rt.path, s.code, s.errorType, c.Duration(), c.exemplar())
+	if level, ok := c.logLevel(rt.quiet); ok {
+		var l line
+		l.ids(c)
+		l.str(string(semconv.HTTPRequestMethodKey), c.http.method)
+		l.str(string(semconv.HTTPRouteKey), rt.path)
+		l.str(string(semconv.URLPathKey), c.http.path)
+		l.add(slog.Int(string(semconv.HTTPResponseStatusCodeKey), s.code))
+		l.str("peer", c.http.peer)
+		c.writeLine(&l, level, s.errorType, message)
+	}
+}
+
+// single returns the value of a header that must not be repeated, or "".
+func single(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
+}
+
+// maxValue bounds a peer's text on a span or in the log, in bytes.
+const maxValue = 1024
+
+func bounded(s string) string {
+	if len(s) <= maxValue {
+		return s
+	}
+	return s[:maxValue]
+}
+
+// splitHost takes "host:port" apart; the port is 0 if there is none.
+func splitHost(hostport string) (string, int) {
+	host, text, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return hostport, 0
+	}
+	port := 0
+	for _, d := range []byte(text) {
+		if d < '0' || d > '9' || port > 65535 {
+			return host, 0
+		}
+		port = port*10 + int(d-'0')
+	}
+	return host, port
+}
+
+func protocolVersion(major, minor int) string {
+	switch {
+	case major == 1 && minor == 1:
+		return "1.1"
+	case major == 1:
+		return "1.0"
+	case major == 2:
+		return "2"
+	default:
+		return "3"
+	}
+}
