@@ -127,7 +127,7 @@ func (e *Egress) add(pattern string) error {
 		if err != nil {
 			return errors.New("not a CIDR prefix")
 		}
-		e.prefixes = append(e.prefixes, p.Masked())
+		e.prefixes = append(e.prefixes, p)
 		return nil
 	}
 	if addr, isAddr := parseAddr(strings.Trim(pattern, "[]")); isAddr {
@@ -202,9 +202,9 @@ func splitPort(s string) (string, bool) {
 	}
 	host, port, ok := strings.Cut(s, ":")
 	if !ok || strings.Contains(port, ":") {
-		return s, s != "" // no port, or an IPv6 address
+		return s, true // no port, or an IPv6 address
 	}
-	return host, host != "" && isPort(port)
+	return host, isPort(port)
 }
 
 // parseAddr reads an IP address; isAddr says that s must be one because a name

@@ -98,6 +98,11 @@ func (f *Forward) Keys() []string {
 	return slices.Clone(f.keys)
 }
 
+// Allows reports whether key, in any case, is on the list.
+func (f *Forward) Allows(key string) bool {
+	return f != nil && slices.ContainsFunc(f.keys, func(k string) bool { return strings.EqualFold(k, key) })
+}
+
 // Extract returns the headers on the list that c has, in the order of the list,
 // and how many it dropped because of their values or the limits. Headers that
 // c's Connection header names are not taken. If c has none, it costs no

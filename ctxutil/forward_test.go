@@ -200,7 +200,7 @@ func TestForwardInject(t *testing.T) {
 		h := http.Header{}
 		none.Inject(headers, ctxutil.HTTPCarrier(h))
 		got, _ := none.Extract(ctxutil.HTTPCarrier(http.Header{"X-Tenant": {"acme"}}))
-		if len(h) != 0 || got != nil || none.Keys() != nil {
+		if len(h) != 0 || got != nil || none.Keys() != nil || none.Allows("x-tenant") {
 			t.Error("a nil Forward forwards")
 		}
 	})
@@ -209,6 +209,11 @@ func TestForwardInject(t *testing.T) {
 func TestForwardKeys(t *testing.T) {
 	t.Parallel()
 	f := mustForward(t, []string{"X-Tenant", "x-locale"})
+	for key, want := range map[string]bool{"x-tenant": true, "X-LOCALE": true, "x-secret": false, "": false} {
+		if got := f.Allows(key); got != want {
+			t.Errorf("Allows(%q) = %v, want %v", key, got, want)
+		}
+	}
 	f.Keys()[0] = "changed"
 	if diff := cmp.Diff([]string{"x-tenant", "x-locale"}, f.Keys()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -280,7 +285,8 @@ func TestWithForwardedRefuses(t *testing.T) {
 		{"bad name", "x y", t.Context(), []string{"1"}, "characters other than"},
 		{"line break", "x-a", t.Context(), []string{"1\r\n"}, "not printable ASCII"},
 		{"too long", "x-a", t.Context(), []string{long}, "more than 16 values or 4096 bytes"},
-		{"no room", "x-a", full, []string{"1"}, "more than 16 values or 4096 bytes"},
+		{"no bytes left", "x-a", request(t.Context(), ctxutil.Header{Key: "x-long", Values: []string{long[:4085]}}), []string{"123"}, "more than 16 values or 4096 bytes"},
+		{"no values left", "x-a", full, []string{"1"}, "more than 16 values or 4096 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

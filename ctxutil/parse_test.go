@@ -120,6 +120,24 @@ func TestParseTraceID(t *testing.T) {
 	}
 }
 
+func TestParseTraceIDWantsEveryDash(t *testing.T) {
+	t.Parallel()
+	const uuid = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
+	for i := range len(uuid) {
+		if uuid[i] != '-' {
+			continue
+		}
+		if s := uuid[:i] + "0" + uuid[i+1:]; acceptsTraceID(s) {
+			t.Errorf("ParseTraceID(%q) accepts a digit for the dash at %d", s, i)
+		}
+	}
+}
+
+func acceptsTraceID(s string) bool {
+	_, ok := ctxutil.ParseTraceID(s)
+	return ok
+}
+
 func TestSafeID(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]bool{
