@@ -100,7 +100,9 @@ func setIdentity(h http.Header, call *record.Call) {
 	set(ctxutil.HeaderRequestID, out.RequestID)
 	carrier := ctxutil.HTTPCarrier(h)
 	for _, f := range out.Forwarded {
-		carrier.SetAll(f.Key, f.Values)
+		if !carrier.Has(f.Key) {
+			carrier.SetAll(f.Key, f.Values)
+		}
 	}
 	call.Inject(func() ctxutil.Carrier { return carrier })
 }

@@ -82,32 +82,52 @@ func (i *Recording) outgoing(call *record.Call) context.Context {
 		add(ctxutil.KeyTraceparent, out.Traceparent)
 		add(ctxutil.KeyTracestate, out.Tracestate)
 		add(ctxutil.KeyBaggage, out.Baggage)
+		kv = appendInjected(kv, call)
 	}
 	add(ctxutil.KeyTraceID, out.TraceID)
 	add(ctxutil.KeyRequestID, out.RequestID)
-	for _, h := range out.Forwarded {
-		for _, v := range h.Values {
-			kv = append(kv, h.Key, v)
-		}
-	}
-	var extra metadata.MD
-	if !i.adopt {
-		call.Inject(func() ctxutil.Carrier {
-			extra = metadata.MD{}
-			return ctxutil.MetadataCarrier(extra)
-		})
-	}
-	for k, vs := range extra {
-		for _, v := range vs {
-			if k != ctxutil.KeyTraceparent && k != ctxutil.KeyTracestate && k != ctxutil.KeyBaggage {
-				kv = append(kv, k, v)
-			}
-		}
-	}
+	kv = appendForwarded(kv, call, out.Forwarded)
 	if len(kv) == 0 {
 		return call
 	}
 	return metadata.AppendToOutgoingContext(withoutKeys(call, kv), kv...)
+}
+
+// appendInjected appends what propagators beyond W3C's have to say.
+func appendInjected(kv []string, call *record.Call) []string {
+	var md metadata.MD
+	call.Inject(func() ctxutil.Carrier {
+		md = metadata.MD{}
+		return ctxutil.MetadataCarrier(md)
+	})
+	for k, vs := range md {
+		switch k {
+		case ctxutil.KeyTraceparent, ctxutil.KeyTracestate, ctxutil.KeyBaggage:
+			continue // written already
+		}
+		for _, v := range vs {
+			kv = append(kv, k, v)
+		}
+	}
+	return kv
+}
+
+// appendForwarded appends the forwarded headers that the call does not have
+// itself.
+func appendForwarded(kv []string, call *record.Call, headers []ctxutil.Header) []string {
+	if len(headers) == 0 {
+		return kv
+	}
+	own, _ := metadata.FromOutgoingContext(call)
+	for _, h := range headers {
+		if len(own[h.Key]) > 0 {
+			continue
+		}
+		for _, v := range h.Values {
+			kv = append(kv, h.Key, v)
+		}
+	}
+	return kv
 }
 
 // withoutKeys returns ctx without outgoing metadata of the keys in kv, which

@@ -148,6 +148,6 @@ func (c *Call) takeForwarded(in *Incoming) {
 func (c *Call) inherit(ctx context.Context) {
 	if request := scope.From(ctx); request != nil {
 		c.CorrelationID = request.CorrelationID
-		c.Forwarded = request.Forwarded
 	}
+	c.Forwarded = ctxutil.Forwarded(ctx)
 }

@@ -19,7 +19,8 @@ type Outgoing struct {
 	// knows the identity: the next hop then joins the trace id, and decides
 	// for itself whether to sample.
 	TraceID string
-	// Forwarded are the allow-listed headers of the request this call is made for.
+	// Forwarded are the allow-listed headers of the request this call is made
+	// for. They give way to headers that the call itself has.
 	Forwarded []ctxutil.Header
 }
 
@@ -46,7 +47,11 @@ func (c *Call) Outgoing() Outgoing {
 		}
 	}
 	out.RequestID = c.CorrelationID
-	out.Forwarded = ctxutil.Forwarded(c)
+	for _, h := range c.Forwarded {
+		if r.forward.Allows(h.Key) {
+			out.Forwarded = append(out.Forwarded, h)
+		}
+	}
 	return out
 }
 

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fairlead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	grpchealth "google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/health"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/logging"
+	"github.com/fairlead-go/fairlead/metrics"
+	"github.com/fairlead-go/fairlead/record"
+)
+
+// telemetryTimeout bounds starting the SDK, and flushing it at the end.
+const telemetryTimeout = 5 * time.Second
+
+// Service is one service of yours in this process: its servers, its clients,
+// and what they share. Make it with [New], register handlers, then [Service.Run]
+// it once. A Service that is not run must be closed with [Service.Close].
+type Service struct {
+	config    *config
+	telemetry Telemetry // nil: none
+	registry  *prometheus.Registry
+	logger    *slog.Logger
+	recorder  *record.Recorder
+	health    *health.Set
+	budget    ctxutil.Budget // of calls made
+
+	grpcServer *grpc.Server
+	grpcHealth *grpchealth.Server
+	mux        *http.ServeMux
+	servers    []*server
+
+	mu      sync.Mutex
+	clients []io.Closer
+	idle    []*http.Client
+}
+
+// New sets up a service called name: its metrics, logs and records, and its
+// listeners, so that its addresses are known and a port that is taken is an
+// error now. It serves when it is run.
+//
+// An error names the option, its value and the rule it breaks.
+func New(name string, opts ...Option) (*Service, error) {
+	c, err := newConfig(name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("fairlead: New: %w", err)
+	}
+	s := &Service{config: c, health: health.NewSet(), mux: http.NewServeMux()}
+	for _, step := range []func() error{
+		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
+	} {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("fairlead: New: %w", errors.Join(err, s.Close()))
+		}
+	}
+	return s, nil
+}
+
+func (s *Service) addChecks() error {
+	var errs []error
+	for _, add := range s.config.checks {
+		errs = append(errs, add(s.health))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) setUpRegistry() error {
+	s.registry = s.config.registry
+	if s.registry != nil {
+		return nil
+	}
+	s.registry = prometheus.NewRegistry()
+	return metrics.RegisterRuntime(s.registry)
+}
+
+func (s *Service) setUpTelemetry() error {
+	if s.config.telemetry == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), telemetryTimeout)
+	defer cancel()
+	t, err := s.config.telemetry(ctx, s.config.name, s.registry)
+	if err != nil {
+		return fmt.Errorf("WithTelemetry: %w", err)
+	}
+	s.telemetry = t
+	return nil
+}
+
+func (s *Service) setUpRecorder() error {
+	handler := s.config.logger
+	if handler == nil {
+		handler = slog.NewJSONHandler(os.Stderr, nil)
+	}
+	if s.telemetry != nil {
+		if export := s.telemetry.SlogHandler(); export != nil {
+			handler = slog.NewMultiHandler(handler, export)
+		}
+	}
+	s.logger = slog.New(logging.NewHandler(handler, logging.WithService(s.config.name, s.config.version, "")))
+	set, err := metrics.New(s.registry, s.config.metricOptions...)
+	if err != nil {
+		return err
+	}
+	redactor, err := logging.NewRedactor()
+	if err != nil {
+		return err
+	}
+	opts := []record.Option{
+		record.WithMetrics(set),
+		record.WithLogger(s.logger),
+		record.WithRedact(redactor.Attr),
+	}
+	if s.telemetry != nil {
+		opts = append(opts,
+			record.WithTracerProvider(s.telemetry.TracerProvider()),
+			record.WithPropagator(s.telemetry.Propagator()))
+	}
+	s.recorder, err = record.New(append(opts, s.config.recordOptions...)...)
+	return err
+}
+
+// serverBudget is the budget of requests served: the caller's deadline, capped.
+func (s *Service) serverBudget() (ctxutil.Budget, error) {
+	return ctxutil.NewBudget(ctxutil.WithReserve(0), ctxutil.WithMaxTimeout(s.config.serverTimeout))
+}
+
+func (s *Service) setUpGRPC() error {
+	if s.config.grpcAddr == "" {
+		return nil
+	}
+	budget, err := s.serverBudget()
+	if err != nil {
+		return err
+	}
+	chain := []interceptors.ServerInterceptor{
+		interceptors.Record(s.recorder), interceptors.Recovery(), interceptors.Deadline(budget),
+	}
+	endpoint := interceptors.WithTLS(s.config.tls)
+	if s.config.plaintext {
+		endpoint = interceptors.WithPlaintext()
+	}
+	s.grpcServer, err = interceptors.NewServer(endpoint,
+		interceptors.WithServerInterceptors(append(chain, s.config.server...)...))
+	if err != nil {
+		return err
+	}
+	s.grpcHealth = grpchealth.NewServer()
+	grpc_health_v1.RegisterHealthServer(s.grpcServer, s.grpcHealth)
+	return s.listen("grpc", s.config.grpcAddr, s.grpcServer.Serve, s.stopGRPC)
+}
+
+func (s *Service) setUpHTTP() error {
+	s.handleHealth(s.mux)
+	if s.config.httpAddr == "" {
+		return nil
+	}
+	budget, err := s.serverBudget()
+	if err != nil {
+		return err
+	}
+	chain := []httpmw.Middleware{
+		httpmw.Record(s.recorder), httpmw.Recovery(), httpmw.Deadline(budget),
+	}
+	h := httpmw.Chain(httpmw.Route(s.mux), append(chain, s.config.middleware...)...)
+	endpoint := httpmw.WithTLS(s.config.tls)
+	if s.config.plaintext {
+		endpoint = httpmw.WithPlaintext()
+	}
+	srv, err := httpmw.NewServer(s.config.httpAddr, h, endpoint,
+		httpmw.WithErrorLog(s.logger),
+		httpmw.WithWriteTimeout(s.config.serverTimeout+writeMargin))
+	if err != nil {
+		return err
+	}
+	serve := func(l net.Listener) error { return httpmw.Serve(srv, l) }
+	return s.listen("http", s.config.httpAddr, serve, stopHTTP(srv))
+}
+
+// writeMargin is what a handler that uses all of its time has left to answer.
+const writeMargin = 2 * time.Second
+
+func (s *Service) setUpAdmin() error {
+	if s.config.adminAddr == "" {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(s.registry, metrics.WithScrapeLogger(s.logger)))
+	s.handleHealth(mux)
+	srv, err := httpmw.NewServer(s.config.adminAddr, mux, httpmw.WithPlaintext(), httpmw.WithErrorLog(s.logger))
+	if err != nil {
+		return err
+	}
+	serve := func(l net.Listener) error { return httpmw.Serve(srv, l) }
+	return s.listen("admin", s.config.adminAddr, serve, stopHTTP(srv))
+}
+
+func (s *Service) handleHealth(mux *http.ServeMux) {
+	mux.Handle("GET /livez", s.health.Livez())
+	mux.Handle("GET /readyz", s.health.Readyz())
+	mux.Handle("GET /healthz", s.health.Readyz())
+}
+
+// GRPC returns where to register gRPC services. It panics if the service has
+// no gRPC server; see [WithGRPC].
+func (s *Service) GRPC() grpc.ServiceRegistrar {
+	if s.grpcServer == nil {
+		panic("fairlead: GRPC: the service has no gRPC server: give New WithGRPC")
+	}
+	return s.grpcServer
+}
+
+// HTTP returns where to register HTTP handlers, with the patterns of
+// [http.ServeMux]. /livez, /readyz and /healthz are there already.
+func (s *Service) HTTP() *http.ServeMux { return s.mux }
+
+// Logger returns the service's logger; give it to [slog.SetDefault] if the
+// service is all there is in the process.
+func (s *Service) Logger() *slog.Logger { return s.logger }
+
+// Registry returns the registry of the service's metrics.
+func (s *Service) Registry() *prometheus.Registry { return s.registry }
+
+// Recorder returns what makes the service's records, for servers and clients
+// that the service does not make itself.
+func (s *Service) Recorder() *record.Recorder { return s.recorder }
+
+// Health returns the service's health checks.
+func (s *Service) Health() *health.Set { return s.health }
+
+// Addr returns the address that is listened on for "grpc", "http" or "admin",
+// or "" if that is not served.
+func (s *Service) Addr(protocol string) string {
+	for _, srv := range s.servers {
+		if srv.name == protocol {
+			return srv.listener.Addr().String()
+		}
+	}
+	return ""
+}
+
+// Dial returns a connection to a gRPC target, to be made once and shared. The
+// service closes it when it ends. Options add to the service's own.
+func (s *Service) Dial(target string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
+	endpoint := interceptors.WithTLS(s.config.clientTLS)
+	switch {
+	case s.config.plaintext:
+		endpoint = interceptors.WithPlaintext()
+	case s.config.clientTLS == nil:
+		endpoint = nil
+	}
+	all := []interceptors.ClientOption{interceptors.WithClientInterceptors(
+		interceptors.Record(s.recorder), interceptors.Deadline(s.budget))}
+	if endpoint != nil {
+		all = append(all, endpoint)
+	}
+	all = append(all, interceptors.WithClientInterceptors(s.config.client...))
+	cc, err := interceptors.NewClient(target, append(all, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, cc)
+	return cc, nil
+}
+
+// HTTPClient returns a client for the downstream service called name, with a
+// pool of its own, to be made once and shared. Options add to the service's own.
+func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Client, error) {
+	all := []httpmw.ClientOption{httpmw.WithTransports(
+		httpmw.RecordTransport(s.recorder, name), httpmw.DeadlineTransport(s.budget))}
+	switch {
+	case s.config.plaintext:
+		all = append(all, httpmw.WithPlaintext())
+	case s.config.clientTLS != nil:
+		all = append(all, httpmw.WithTLS(s.config.clientTLS))
+	}
+	client, err := httpmw.NewClient(name, append(all, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, client)
+	return client, nil
+}
