@@ -65,6 +65,9 @@ func NewGuard(label string, maxValues int) (*Guard, error) {
 	if label == "" {
 		return nil, errors.New("metrics: NewGuard: label is empty: it names the guard in reports")
 	}
+	if !utf8.ValidString(label) {
+		return nil, fmt.Errorf("metrics: NewGuard: label %q is not valid UTF-8", label)
+	}
 	if maxValues < 1 {
 		return nil, fmt.Errorf("metrics: NewGuard: maxValues of %q is %d: must be at least 1", label, maxValues)
 	}

@@ -55,7 +55,6 @@ type middlewareMethod struct {
 	values         [3]string
 	started        *Counter
 	received, sent *lazyCounter
-	handling       *Histogram
 }
 
 func (m *middlewareSide) method(k RPCKey) *middlewareMethod {
@@ -71,8 +70,12 @@ func (m *middlewareSide) method(k RPCKey) *middlewareMethod {
 	mm.started = m.counter(m.started, values)
 	mm.received = &lazyCounter{vec: m.received, values: values}
 	mm.sent = &lazyCounter{vec: m.sent, values: values}
-	mm.handling = m.handling.child(mm.values[0], mm.values[1], mm.values[2])
 	return mm
+}
+
+// handling returns the histogram of calls that ended, which all codes share.
+func (m *middlewareMethod) handling() *Histogram {
+	return m.side.handling.child(m.values[0], m.values[1], m.values[2])
 }
 
 // handled returns the counter of calls that ended with code.

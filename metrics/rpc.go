@@ -204,9 +204,6 @@ func (m *RPCMethod) End(code uint32, errorType string, d time.Duration, ex Exemp
 	}
 	m.active.Dec()
 	m.calls.observe(code, errorType, d, ex)
-	if m.middleware != nil {
-		m.middleware.handling.observeDuration(d, ex)
-	}
 }
 
 // Attempt counts one attempt of a client's call that took d. A call that needed

@@ -31,6 +31,7 @@ type rpcChild struct {
 	duration     *Histogram
 	milliseconds *Histogram
 	handled      *Counter
+	handling     *Histogram
 	next         *rpcChild
 }
 
@@ -44,7 +45,10 @@ func (r *rpcSeries) observe(code uint32, errorType string, d time.Duration, ex E
 	if c.milliseconds != nil {
 		c.milliseconds.Observe(float64(max(d, 0))/float64(time.Millisecond), ex)
 	}
-	c.handled.Inc(ex)
+	if c.handled != nil {
+		c.handled.Inc(ex)
+		c.handling.observeDuration(d, ex)
+	}
 }
 
 func (c *rpcChild) find(errorType string) *rpcChild {
@@ -84,7 +88,7 @@ func (r *rpcSeries) makeChild(code uint32, errorType string) *rpcChild {
 		c.milliseconds = r.old.child(r.oldValues(code)...)
 	}
 	if r.middleware != nil {
-		c.handled = r.middleware.handled(code)
+		c.handled, c.handling = r.middleware.handled(code), r.middleware.handling()
 	}
 	return c
 }
