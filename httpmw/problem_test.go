@@ -120,6 +120,8 @@ func TestWriteProblemBodies(t *testing.T) {
 		{"a server's status of nobody", "text/plain", httpmw.Problem{Status: 599}, 599, "599 Server Error\ntrace_id: " + problemTraceID + "\n"},
 		{"a spoofed trace id", "", httpmw.Problem{Status: 400, Extensions: map[string]any{"trace_id": "mine"}}, 400,
 			`{"status":400,"title":"Bad Request","trace_id":"` + problemTraceID + `","type":"about:blank"}` + "\n"},
+		{"extensions cannot stand in for members", "", httpmw.Problem{Status: 400, Extensions: map[string]any{"detail": "x", "instance": "y"}}, 400,
+			`{"status":400,"title":"Bad Request","trace_id":"` + problemTraceID + `","type":"about:blank"}` + "\n"},
 		{"an extension without JSON form", "", httpmw.Problem{Status: 400, Extensions: map[string]any{"c": make(chan int)}}, 400,
 			`{"status":400,"title":"Bad Request","trace_id":"` + problemTraceID + `","type":"about:blank"}` + "\n"},
 	}

@@ -162,6 +162,30 @@ func TestRedirectTwiceLeaksNothing(t *testing.T) {
 	}
 }
 
+// A round tripper must not change a request that others still hold.
+func TestRedirectLeavesTheTransportsRequestAlone(t *testing.T) {
+	_, clientTLS := testTLS()
+	away := catchHeaders(t, nil)
+	home := catchHeaders(t, redirectTo(http.StatusFound, away.URL))
+	var left []string
+	retries := func(next http.RoundTripper) http.RoundTripper {
+		return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.Header.Set("Traceparent", "of the transport")
+			resp, err := next.RoundTrip(r)
+			left = append(left, r.Header.Get("Traceparent"))
+			return resp, err
+		})
+	}
+	c := newClient(t, httpmw.WithTLS(clientTLS), httpmw.WithTransports(retries))
+	if err := do(t, c, secretRequest(t, http.MethodGet, home.URL, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"of the transport", "of the transport"}, left); diff != "" {
+		t.Errorf("headers of the requests afterwards (-want +got):\n%s", diff)
+	}
+}
+
 // A port or a scheme makes another origin too.
 func TestOriginIsSchemeHostAndPort(t *testing.T) {
 	tests := []struct {

@@ -146,8 +146,7 @@ func pipeClient(t *testing.T, dial func(context.Context, string, string) (net.Co
 
 func expectTimeout(t *testing.T, err error) {
 	t.Helper()
-	var timeout interface{ Timeout() bool }
-	if !errors.As(err, &timeout) || !timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
 		t.Errorf("got %v, want a timeout", err)
 	}
 }
