@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain fails if a scrape that timed out stays behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
