@@ -142,7 +142,9 @@ func WithLogHandler(h slog.Handler) Option { return optionFunc(func(c *config) {
 
 // WithRegistry sets the registry of the service's metrics. The default, and
 // nil, is one of its own, with the Go runtime and the process in it.
-func WithRegistry(r *prometheus.Registry) Option { return optionFunc(func(c *config) { c.registry = r }) }
+func WithRegistry(r *prometheus.Registry) Option {
+	return optionFunc(func(c *config) { c.registry = r })
+}
 
 // WithTelemetry starts the OpenTelemetry SDK with the service, usually by
 // telemetry.FromEnv, and flushes it when the service ends. start gets the
