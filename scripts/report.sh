@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Says at the end which tests could not run for want of a program.
+set -euo pipefail
+skipped=()
+for program in prometheus promtool; do
+	command -v "$program" >/dev/null || skipped+=("$program")
+done
+if [ ${#skipped[@]} -eq 0 ]; then
+	echo "all tests ran"
+	exit 0
+fi
+echo "not run, because these programs are not installed: ${skipped[*]}"
+[ -z "${CI:-}" ]
