@@ -42,11 +42,11 @@ func ExemplarFrom(ctx context.Context) Exemplar {
 	return Exemplar{TraceID: id.TraceID(), SpanID: id.SpanID(), Sampled: true}
 }
 
-// labels returns e as client_golang takes it, or nil for no exemplar. What it
-// returns can never make client_golang panic: at most 128 runes over names and
-// values, the span id dropped first, and valid UTF-8.
+// labels returns e, which is sampled, as client_golang takes it, or nil for no
+// exemplar. It can never make client_golang panic: at most 128 runes over names
+// and values, the span id dropped first, and valid UTF-8.
 func (e Exemplar) labels() prometheus.Labels {
-	if !e.Sampled || e.TraceID == "" || !utf8.ValidString(e.TraceID) {
+	if e.TraceID == "" || !utf8.ValidString(e.TraceID) {
 		return nil
 	}
 	runes := len(semconv.TraceIDKey) + utf8.RuneCountInString(e.TraceID)

@@ -34,8 +34,8 @@ func (m RPCMode) Old() bool { return m != RPCNew }
 func RPCModeFromEnv() RPCMode { return ParseRPCMode(os.Getenv(OptInEnv)) }
 
 // ParseRPCMode reads a value of OTEL_SEMCONV_STABILITY_OPT_IN, a comma-separated
-// list. The first of rpc/dup and rpc/old decides, as in
-// otelgrpc; entries for other areas, and unknown ones, say nothing.
+// list. The first of rpc/dup and rpc/old in it decides, as in otelgrpc; entries for
+// other areas, and unknown ones, say nothing.
 func ParseRPCMode(value string) RPCMode {
 	for entry := range strings.SplitSeq(value, ",") {
 		switch strings.TrimSpace(entry) {
