@@ -147,7 +147,7 @@ func WithRegistry(r *prometheus.Registry) Option {
 }
 
 // WithTelemetry starts the OpenTelemetry SDK with the service, usually by
-// telemetry.FromEnv, and flushes it when the service ends. start gets the
+// telemetry.ForService, and flushes it when the service ends. start gets the
 // service's name and its metrics. Without it the service uses the global
 // tracer provider, which makes no spans unless somebody installed an SDK; logs
 // correlate all the same.
