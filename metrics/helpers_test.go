@@ -4,10 +4,12 @@ package metrics_test
 
 import (
 	"flag"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,3 +102,6 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got; -update writes it):\n%s", name, diff)
 	}
 }
+
+// sorted returns the keys of m in order.
+func sorted(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }

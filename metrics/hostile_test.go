@@ -218,14 +218,29 @@ func TestHostileMemoryIsFlat(t *testing.T) {
 	runtime.KeepAlive(set)
 }
 
+// TestWithKnownSurvivesAFlood: what was named ahead has its own label value after
+// others filled the cap, however it was spelled.
 func TestWithKnownSurvivesAFlood(t *testing.T) {
-	set, reg := newSet(t, metrics.WithCap(metrics.LabelMethod, 10), metrics.WithKnown(metrics.LabelMethod, "pay.Pay/Charge"))
+	set, reg := newSet(t,
+		metrics.WithCap(metrics.LabelMethod, 10), metrics.WithKnown(metrics.LabelMethod, "/pay.Pay/Charge"),
+		metrics.WithCap(metrics.LabelServer, 10), metrics.WithKnown(metrics.LabelServer, "Payment:443"),
+		metrics.WithCap(metrics.LabelRoute, 10), metrics.WithKnown(metrics.LabelRoute, "/pay"))
 	for i := range 100 {
 		set.RPC(metrics.RPCKey{Method: fmt.Sprintf("M%d", i)}).End(0, "", 0, trace)
+		set.HTTPClient("GET", "https", fmt.Sprintf("h%d", i), 443).End(200, "", 0, trace)
+		set.HTTPServer("GET", "https").End(fmt.Sprintf("/%d", i), 200, "", 0, trace)
 	}
 	set.RPC(metrics.RPCKey{Method: "/pay.Pay/Charge"}).End(0, "", 0, trace)
-	want := `rpc_server_call_duration_seconds_count{error_type="",rpc_method="pay.Pay/Charge",`
-	if len(lines(scrape(t, reg, "text/plain"), want)) != 1 {
-		t.Error("a flood kept a known method out")
+	set.HTTPClient("GET", "https", "payment", 443).End(200, "", 0, trace)
+	set.HTTPServer("GET", "https").End("/pay", 200, "", 0, trace)
+	text := scrape(t, reg, "text/plain")
+	for _, want := range []string{
+		`rpc_server_call_duration_seconds_count{error_type="",rpc_method="pay.Pay/Charge",`,
+		`http_client_request_duration_seconds_count{error_type="",http_request_method="GET",http_response_status_code="200",server_address="payment",server_port="443"`,
+		`http_server_request_duration_seconds_count{error_type="",http_request_method="GET",http_response_status_code="200",http_route="/pay"`,
+	} {
+		if len(lines(text, want)) != 1 {
+			t.Errorf("a flood kept %s out", want)
+		}
 	}
 }

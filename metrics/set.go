@@ -84,7 +84,9 @@ func newSet(c *config) *Set {
 	}
 	s.guards = []*Guard{s.methods, s.routes, s.servers, s.errorTypes, s.sources}
 	for _, g := range s.guards {
-		g.Allow(c.known[g.label]...)
+		for _, v := range c.known[g.label] {
+			g.Allow(normal(g.label, v))
+		}
 	}
 	s.httpServers.limit = c.methods.Len() * len(schemes)
 	s.httpClients.limit = (c.caps[LabelServer] + 1) * c.methods.Len() * len(schemes)
@@ -95,6 +97,17 @@ func newSet(c *config) *Set {
 	s.httpClient = s.newHTTPClient()
 	s.collectors = append(s.collectors, s.panics)
 	return s
+}
+
+// normal returns a value of WithKnown in the form in which calls will bring it.
+func normal(label, v string) string {
+	switch label {
+	case LabelMethod:
+		return semconv.RPCMethod(v)
+	case LabelServer:
+		return strings.ToLower(v)
+	}
+	return v
 }
 
 // Describe implements prometheus.Collector.
