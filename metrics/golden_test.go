@@ -90,6 +90,11 @@ func exemplarOrder(text string) string {
 // TestEveryMetricIsInTheTable holds the names table and the collectors against
 // each other: name, help, kind and labels, both ways.
 func TestEveryMetricIsInTheTable(t *testing.T) {
+	synctest.Test(t, testEveryMetricIsInTheTable)
+}
+
+func testEveryMetricIsInTheTable(t *testing.T) {
+	defer runGoroutines(t, "in-the-table")()
 	set, reg := newSet(t, metrics.WithSemconvOptIn("rpc/dup"), metrics.WithGRPCMiddlewareNames())
 	exercise(set)
 	if err := metrics.RegisterRuntime(reg); err != nil {

@@ -180,6 +180,31 @@ var (
 		Kind: KindGauge, Unit: "{value}", Labels: []string{"label"}, Group: GroupCore,
 		Help: "Number of values admitted to a guarded label.",
 	}
+	goroutinesStarted = Metric{
+		Name: "fairlead_goroutines_started_total",
+		Kind: KindCounter, Unit: "{goroutine}", Labels: []string{"name"}, Group: GroupRuntime,
+		Help: "Number of pieces of work begun on goroutines of their own, by name.",
+	}
+	goroutinesEnded = Metric{
+		Name: "fairlead_goroutines_ended_total",
+		Kind: KindCounter, Unit: "{goroutine}", Labels: []string{"name", "outcome"}, Group: GroupRuntime,
+		Help: "Number of pieces of work that ended, by name and by outcome: ok, error, canceled or panic.",
+	}
+	goroutinesInFlight = Metric{
+		Name: "fairlead_goroutines_in_flight",
+		Kind: KindGauge, Unit: "{goroutine}", Labels: []string{"name"}, Group: GroupRuntime,
+		Help: "Number of pieces of work that are running, by name.",
+	}
+	goroutinesLeaked = Metric{
+		Name: "fairlead_goroutines_leaked",
+		Kind: KindGauge, Unit: "{goroutine}", Labels: []string{"name"}, Group: GroupRuntime,
+		Help: "Number of pieces of work that are running though their request or their deadline is over, by name.",
+	}
+	goroutinesOldest = Metric{
+		Name: "fairlead_goroutines_oldest_start_timestamp_seconds",
+		Kind: KindGauge, Unit: "s", Labels: []string{"name"}, Group: GroupRuntime,
+		Help: "Unix time at which the longest running piece of work began, by name; absent if none is running.",
+	}
 	buildInfo = Metric{
 		Name: "fairlead_build_info",
 		Kind: KindGauge, Unit: "1", Labels: []string{"version", "goversion"}, Group: GroupRuntime,
@@ -264,5 +289,5 @@ var table = []*Metric{
 	&oldRPCServerDuration, &oldRPCClientDuration,
 	&grpcServerStarted, &grpcServerHandled, &grpcServerReceived, &grpcServerSent, &grpcServerHandling,
 	&grpcClientStarted, &grpcClientHandled, &grpcClientReceived, &grpcClientSent, &grpcClientHandling,
-	&buildInfo,
+	&buildInfo, &goroutinesStarted, &goroutinesEnded, &goroutinesInFlight, &goroutinesLeaked, &goroutinesOldest,
 }

@@ -18,7 +18,7 @@ const modulePath = "github.com/fairlead-go/fairlead"
 // RegisterRuntime registers with reg what there is one of in a process: the Go
 // runtime (go_*, with scheduler latencies and garbage collector times), the
 // process (process_*), the build (go_build_info and fairlead_build_info), and the
-// goroutines that ctxutil started. What reg has already is left alone, so it may
+// work that ctxutil started on goroutines (fairlead_goroutines_*). What reg has already is left alone, so it may
 // be called again; with several registries of one process, call it for one of
 // them.
 func RegisterRuntime(reg prometheus.Registerer) error {
@@ -31,6 +31,7 @@ func RegisterRuntime(reg prometheus.Registerer) error {
 		registerOnce(reg, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 		registerOnce(reg, collectors.NewBuildInfoCollector()),
 		registerOnce(reg, newBuildInfo()),
+		registerOnce(reg, newGoroutineCollector()),
 	)
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // Panic counts a recovered panic. source says where it was recovered, in few
-// values: "grpc.server", "http.server", the name of a goroutine.
+// values such as "grpc.server" and "http.server". Panics of work started by ctxutil
+// are in fairlead_goroutines_ended_total.
 func (s *Set) Panic(source string, ex Exemplar) {
 	if s == nil {
 		return
