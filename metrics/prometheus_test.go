@@ -24,6 +24,9 @@ import (
 // TestRealPrometheus has a Prometheus server scrape the handler, and asks it for the
 // exemplars. It needs prometheus and promtool in the PATH.
 func TestRealPrometheus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server and waits for a scrape")
+	}
 	server, err := exec.LookPath("prometheus")
 	if err != nil {
 		t.Skip("no prometheus in the PATH")
