@@ -26,7 +26,8 @@ type server struct {
 
 // listen opens a listener for a server that is run later.
 func (s *Service) listen(name, addr string, serve func(net.Listener) error, stop func(context.Context) error) error {
-	l, err := net.Listen("tcp", addr)
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

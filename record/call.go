@@ -136,7 +136,7 @@ func (c *Call) stop(status codes.Code, message string, attrs []attribute.KeyValu
 	if !c.finished.CompareAndSwap(false, true) {
 		return false
 	}
-	c.Scope.Finish()
+	c.Finish()
 	if !c.recording {
 		c.end = time.Now()
 		return true

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
@@ -114,7 +115,7 @@ func (r *Recorder) withLink(opts []trace.SpanStartOption, link trace.SpanContext
 	if !link.IsValid() {
 		return opts
 	}
-	return append(opts[:len(opts):len(opts)], trace.WithLinks(trace.Link{SpanContext: link}))
+	return append(slices.Clip(opts), trace.WithLinks(trace.Link{SpanContext: link}))
 }
 
 // correlationID returns the id by which the caller knows the request, if it

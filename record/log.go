@@ -3,7 +3,6 @@
 package record
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -185,7 +184,7 @@ func (c *Call) addRequestAttrs(rec *slog.Record, l *line) {
 	var buf [8]slog.Attr
 	attrs := c.AppendAttrs(buf[:0])
 	if !c.kind.IsServer() {
-		if request := scope.From(c.parent()); request != nil {
+		if request := scope.From(c.Parent()); request != nil {
 			attrs = request.AppendAttrs(attrs)
 		}
 	}
@@ -204,9 +203,6 @@ next:
 		rec.AddAttrs(a)
 	}
 }
-
-// parent returns the context the call was started in.
-func (c *Call) parent() context.Context { return c.Scope.Parent() }
 
 // attributes describe a panic as an exception event.
 func (p *caught) attributes() []attribute.KeyValue {
