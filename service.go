@@ -106,16 +106,7 @@ func (s *Service) setUpTelemetry() error {
 }
 
 func (s *Service) setUpRecorder() error {
-	handler := s.config.logger
-	if handler == nil {
-		handler = slog.NewJSONHandler(os.Stderr, nil)
-	}
-	if s.telemetry != nil {
-		if export := s.telemetry.SlogHandler(); export != nil {
-			handler = slog.NewMultiHandler(handler, export)
-		}
-	}
-	s.logger = slog.New(logging.NewHandler(handler, logging.WithService(s.config.name, s.config.version, "")))
+	s.logger = slog.New(s.logHandler())
 	set, err := metrics.New(s.registry, s.config.metricOptions...)
 	if err != nil {
 		return err
@@ -136,6 +127,27 @@ func (s *Service) setUpRecorder() error {
 	}
 	s.recorder, err = record.New(append(opts, s.config.recordOptions...)...)
 	return err
+}
+
+// logHandler returns the handler of the service's logger. Each destination has
+// a handler of its own, so that a request's level reaches both.
+func (s *Service) logHandler() slog.Handler {
+	service := logging.WithService(s.config.name, s.config.version, "")
+	var h slog.Handler
+	if own := s.config.logger; own != nil {
+		h = logging.NewHandler(own, service)
+	} else {
+		all := &slog.HandlerOptions{Level: slog.LevelDebug}
+		h = logging.NewHandler(slog.NewJSONHandler(os.Stderr, all), service, logging.WithLevel(slog.LevelInfo))
+	}
+	if s.telemetry == nil {
+		return h
+	}
+	export := s.telemetry.SlogHandler()
+	if export == nil {
+		return h
+	}
+	return slog.NewMultiHandler(h, logging.NewHandler(export, service))
 }
 
 // serverBudget is the budget of requests served: the caller's deadline, capped.
