@@ -69,11 +69,10 @@ func ServerOptions(is ...ServerInterceptor) []grpc.ServerOption {
 			stream = append(stream, s)
 		}
 	}
-	return []grpc.ServerOption{
+	return append(otelServer(is),
 		grpc.ChainUnaryInterceptor(unary...),
 		grpc.ChainStreamInterceptor(stream...),
-		grpc.UnknownServiceHandler(unimplemented),
-	}
+		grpc.UnknownServiceHandler(unimplemented))
 }
 
 // DialOptions installs interceptors for unary calls and streams, the first one
@@ -89,10 +88,9 @@ func DialOptions(is ...ClientInterceptor) []grpc.DialOption {
 			stream = append(stream, s)
 		}
 	}
-	return []grpc.DialOption{
+	return append(otelClient(is),
 		grpc.WithChainUnaryInterceptor(unary...),
-		grpc.WithChainStreamInterceptor(stream...),
-	}
+		grpc.WithChainStreamInterceptor(stream...))
 }
 
 // fold makes one interceptor of a record and the recovery and deadline that

@@ -43,20 +43,18 @@ func (d *Deadlines) UnaryServer() grpc.UnaryServerInterceptor {
 }
 
 func (d *Deadlines) serve(ctx context.Context, req any, next grpc.UnaryHandler) (any, error) {
-	ctx, cancel, err := d.start(ctx)
+	ctx, cancel, err := d.start(ctx, true)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	resp, err := next(ctx, req)
-	noteTimeout(ctx, err)
-	return resp, err
+	return next(ctx, req)
 }
 
 // StreamServer returns the interceptor for streams served.
 func (d *Deadlines) StreamServer() grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-		ctx, cancel, err := d.start(ss.Context())
+		ctx, cancel, err := d.start(ss.Context(), true)
 		if err != nil {
 			return err
 		}
@@ -64,69 +62,62 @@ func (d *Deadlines) StreamServer() grpc.StreamServerInterceptor {
 		if ctx != ss.Context() {
 			ss = &contextStream{ServerStream: ss, ctx: ctx}
 		}
-		err = next(srv, ss)
-		noteTimeout(ctx, err)
-		return err
+		return next(srv, ss)
 	}
 }
 
 // UnaryClient returns the interceptor for unary calls made.
 func (d *Deadlines) UnaryClient() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		ctx, cancel, err := d.start(ctx)
+		ctx, cancel, err := d.start(ctx, false)
 		if err != nil {
 			return err
 		}
 		defer cancel()
-		err = invoke(ctx, method, req, reply, cc, opts...)
-		noteTimeout(ctx, err)
-		return err
+		return invoke(ctx, method, req, reply, cc, opts...)
 	}
 }
 
 // StreamClient returns the interceptor for streams opened. The stream's timer
-// is released when the stream ends.
+// is released when its last message or error has been received.
 func (d *Deadlines) StreamClient() grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-		limited, cancel, err := d.start(ctx)
+		limited, cancel, err := d.start(ctx, false)
 		if err != nil {
 			return nil, err
 		}
 		cs, err := open(limited, desc, cc, method, opts...)
-		if limited == ctx {
-			return cs, err
-		}
-		done := func(err error) {
-			noteTimeout(limited, err)
-			cancel()
-		}
 		if err != nil {
-			done(err)
+			cancel()
 			return nil, err
 		}
-		return newClientStream(limited, cs, desc, done), nil
-	}
-}
-
-// start applies the budget to ctx.
-func (d *Deadlines) start(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	limited, cancel, err := ctxutil.WithBudget(ctx, d.budget)
-	if err == nil {
-		return limited, cancel, nil
-	}
-	if b, ok := errors.AsType[*ctxutil.BudgetError](err); ok {
-		err = &budgetError{b}
-	}
-	return ctx, cancel, err
-}
-
-// noteTimeout tells the record that the limit that ended the call was ours.
-func noteTimeout(ctx context.Context, err error) {
-	if err != nil && ctxutil.EndedBy(ctx) == ctxutil.EndTimeout {
-		if call := record.FromContext(ctx); call != nil {
-			call.NoteTimeout()
+		if limited == ctx {
+			return cs, nil
 		}
+		return newClientStream(cs, desc, func(error) { cancel() }), nil
 	}
+}
+
+// start applies the budget to ctx, the context of a call served or made, and
+// tells the call's record of it. The CancelFunc is never nil.
+func (d *Deadlines) start(ctx context.Context, server bool) (context.Context, context.CancelFunc, error) {
+	call := record.FromContext(ctx)
+	if call != nil && call.Kind().IsServer() != server {
+		call = nil // this call has no record; that one is around it
+	}
+	limited, cancel, err := ctxutil.WithBudget(ctx, d.budget)
+	switch {
+	case err != nil:
+		if call != nil {
+			call.NoteRefused()
+		}
+		if b, ok := errors.AsType[*ctxutil.BudgetError](err); ok {
+			err = &budgetError{b}
+		}
+	case call != nil && limited != ctx:
+		call.SetLimit(limited)
+	}
+	return limited, cancel, err
 }
 
 // budgetError is a [ctxutil.BudgetError] that gRPC understands.

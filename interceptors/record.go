@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -23,6 +24,7 @@ import (
 type Recording struct {
 	recorder *record.Recorder
 	adopt    bool // spans are otelgrpc's
+	otel     []otelgrpc.Option
 
 	// Layers folded in by ServerOptions; nil ones are not there.
 	recovery *Recovering
@@ -34,17 +36,28 @@ var (
 	_ ClientInterceptor = (*Recording)(nil)
 )
 
+// RecordOption configures [Record].
+type RecordOption interface{ applyRecord(*Recording) }
+
+type recordOption func(*Recording)
+
+func (f recordOption) applyRecord(i *Recording) { f(i) }
+
 // Record returns the interceptors that make the record of every call with r.
 // They come first in a chain. A panic on its way through is recorded and goes
 // on: add [Recovery] to end it.
 //
 // Every answer carries the trace id in the header x-trace-id, and x-request-id
-// if the caller sent one.
-func Record(r *record.Recorder) *Recording {
+// if the caller sent one. It panics if r is nil.
+func Record(r *record.Recorder, opts ...RecordOption) *Recording {
 	if r == nil {
 		panic("interceptors: Record: nil recorder")
 	}
-	return &Recording{recorder: r}
+	i := &Recording{recorder: r}
+	for _, o := range opts {
+		o.applyRecord(i)
+	}
+	return i
 }
 
 // UnaryServer returns the interceptor for unary calls served.
@@ -53,24 +66,7 @@ func (i *Recording) UnaryServer() grpc.UnaryServerInterceptor {
 		m := i.recorder.RPCServerMethod(info.FullMethod, metrics.Unary)
 		call := i.startServer(ctx, m)
 		returned := false
-		defer func() {
-			if !returned {
-				if v := recover(); v != nil {
-					call.Panicked(v, debug.Stack())
-					if i.recovery == nil {
-						i.finishServer(call, errPanic)
-						panic(v)
-					}
-					resp, err = nil, i.recovery.answer(call, v)
-				} else { // runtime.Goexit
-					err = errPanic
-				}
-			}
-			if call.Logs() {
-				call.SetSizes(size(req), size(resp))
-			}
-			err = i.finishServer(call, err)
-		}()
+		defer i.endServer(call, &returned, req, &resp, &err)
 		resp, err = i.serve(call, req, next)
 		returned = true
 		return resp, err
@@ -99,21 +95,8 @@ func (i *Recording) StreamServer() grpc.StreamServerInterceptor {
 			call.SetOriginalMethod(info.FullMethod)
 		}
 		returned := false
-		defer func() {
-			if !returned {
-				if v := recover(); v != nil {
-					call.Panicked(v, debug.Stack())
-					if i.recovery == nil {
-						i.finishServer(call, errPanic)
-						panic(v)
-					}
-					err = i.recovery.answer(call, v)
-				} else { // runtime.Goexit
-					err = errPanic
-				}
-			}
-			err = i.finishServer(call, err)
-		}()
+		var none any
+		defer i.endServer(call, &returned, nil, &none, &err)
 		err = i.serveStream(srv, &serverStream{ServerStream: ss, ctx: call, call: call}, next)
 		returned = true
 		return err
@@ -124,15 +107,13 @@ func (i *Recording) serveStream(srv any, ss *serverStream, next grpc.StreamHandl
 	if i.deadline == nil {
 		return next(srv, ss)
 	}
-	ctx, cancel, err := i.deadline.start(ss.call)
+	ctx, cancel, err := i.deadline.start(ss.call, true)
 	if err != nil {
 		return err
 	}
 	defer cancel()
 	ss.ctx = ctx
-	err = next(srv, ss)
-	noteTimeout(ctx, err)
-	return err
+	return next(srv, ss)
 }
 
 // startServer begins the record and answers with its ids.
@@ -197,14 +178,35 @@ func (i *Recording) incoming(ctx context.Context) record.Incoming {
 	return in
 }
 
-// finishServer finishes the record and returns err as the peer is to see it.
-func (i *Recording) finishServer(call *record.Call, err error) error {
-	s, message := serverStatuses.of(call, err)
-	call.FinishRPC(s, message)
-	if err == nil {
-		return nil
+// endServer is deferred around a handler. It finishes the record, and makes of
+// *err what the peer is to see. A handler that has not returned has panicked,
+// or ended its goroutine, which nobody can answer for.
+func (i *Recording) endServer(call *record.Call, returned *bool, req any, resp *any, err *error) {
+	if !*returned {
+		*resp, *err = nil, errGoexit
+		if v := recover(); v != nil {
+			call.Panicked(v, debug.Stack())
+			if i.recovery == nil {
+				finish(call, serverStatuses, errPanic, req, nil)
+				panic(v)
+			}
+			*err = i.recovery.answer(call, v)
+		}
 	}
-	return statusOf(err).Err()
+	finish(call, serverStatuses, *err, req, *resp)
+	if *err != nil {
+		*err = statusOf(*err).Err()
+	}
+}
+
+// finish finishes the record of a call that ended with err. Of messages that
+// are not known, or not of one call, it is given nil.
+func finish(call *record.Call, table *statuses, err error, req, resp any) {
+	s, message := table.of(call, err)
+	if call.Logs(s.Outcome()) {
+		call.SetSizes(size(req), size(resp))
+	}
+	call.FinishRPC(s, message)
 }
 
 // last returns the last value of a header: the one that the nearest hop added.
@@ -217,7 +219,7 @@ func last(values []string) string {
 
 // size returns the encoded size of a protobuf message in bytes, or -1.
 func size(m any) int64 {
-	if pm, ok := m.(proto.Message); ok && pm != nil {
+	if pm, ok := m.(proto.Message); ok {
 		return int64(proto.Size(pm))
 	}
 	return -1

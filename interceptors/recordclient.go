@@ -4,6 +4,7 @@ package interceptors
 
 import (
 	"context"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -24,14 +25,14 @@ func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
 			if at.Addr != nil {
 				call.SetPeer(at.Addr)
 			}
-			if call.Logs() {
-				call.SetSizes(size(req), size(reply))
+			switch {
+			case !returned: // a panic, which goes on, or runtime.Goexit
+				finish(call, clientStatuses, errPanic, req, nil)
+			case err != nil:
+				finish(call, clientStatuses, err, req, nil)
+			default:
+				finish(call, clientStatuses, nil, req, reply)
 			}
-			ended := err
-			if !returned { // a panic, which goes on, or runtime.Goexit
-				ended = errPanic
-			}
-			finishClient(call, ended)
 		}()
 		err = invoke(i.outgoing(call), method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.Peer(&at))...)
 		returned = true
@@ -40,18 +41,40 @@ func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
 }
 
 // StreamClient returns the interceptor for streams opened. The record is
-// finished when the stream is over: with its last message or error, or when
-// its context ends.
+// finished when the stream is over: with its last message or error or, for
+// callers that give up and never receive those, when its context ends or its
+// connection is closed.
 func (i *Recording) StreamClient() grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		call := i.startClient(ctx, method, cc, streamKind(desc.ClientStreams, desc.ServerStreams))
-		cs, err := open(i.outgoing(call), desc, cc, method, opts...)
-		if err != nil {
-			finishClient(call, err)
-			return nil, err
+		var ended atomic.Bool
+		done := func(err error) {
+			if ended.CompareAndSwap(false, true) {
+				finish(call, clientStatuses, err, nil, nil)
+			}
 		}
-		done := func(err error) { finishClient(call, err) }
-		return &recordedStream{clientStream: newClientStream(call, cs, desc, done), call: call}, nil
+		openErr := errPanic // until open has returned
+		defer func() {
+			if openErr != nil {
+				done(openErr)
+			}
+		}()
+		var at peer.Peer
+		atFinish := func(err error) {
+			if at.Addr != nil {
+				call.SetPeer(at.Addr)
+			}
+			if isGivenUp(err) {
+				done(err)
+			}
+		}
+		var cs grpc.ClientStream
+		cs, openErr = open(i.outgoing(call), desc, cc, method,
+			append(opts[:len(opts):len(opts)], grpc.Peer(&at), grpc.OnFinish(atFinish))...)
+		if openErr != nil {
+			return nil, openErr
+		}
+		return &recordedStream{clientStream: newClientStream(cs, desc, done), call: call}, nil
 	}
 }
 
@@ -61,11 +84,6 @@ func (i *Recording) startClient(ctx context.Context, method string, cc *grpc.Cli
 		return i.recorder.ShadowRPCClient(ctx, m)
 	}
 	return i.recorder.StartRPCClient(ctx, m)
-}
-
-func finishClient(call *record.Call, err error) {
-	s, message := clientStatuses.of(call, err)
-	call.FinishRPC(s, message)
 }
 
 // outgoing returns the call's context with its identity in the metadata.
@@ -101,10 +119,6 @@ func appendInjected(kv []string, call *record.Call) []string {
 		return ctxutil.MetadataCarrier(md)
 	})
 	for k, vs := range md {
-		switch k {
-		case ctxutil.KeyTraceparent, ctxutil.KeyTracestate, ctxutil.KeyBaggage:
-			continue // written already
-		}
 		for _, v := range vs {
 			kv = append(kv, k, v)
 		}

@@ -14,8 +14,12 @@ import (
 	"github.com/fairlead-go/fairlead/record"
 )
 
-// errPanic is all that a peer learns about a panic.
-var errPanic = status.Error(codes.Internal, "internal error")
+// errPanic is all that a peer learns about a panic, and errGoexit what the
+// record says of a handler that ended its goroutine: no peer gets that answer.
+var (
+	errPanic  = status.Error(codes.Internal, "internal error")
+	errGoexit = status.Error(codes.Internal, "the handler ended its goroutine")
+)
 
 // Recovering ends panics of handlers. Its methods are safe for concurrent use.
 type Recovering struct {
@@ -34,8 +38,9 @@ func (f recoveryOptionFunc) applyRecovery(r *Recovering) { f(r) }
 
 // WithPanicAnswer sets the error a peer gets for a panic. It is called with
 // the request's context and the panic's value on the goroutine that panicked,
-// and its error reaches the peer, so it must not tell what the value says. The
-// default, and nil, is Internal with the message "internal error".
+// and its error reaches the peer, so it must not tell what the value says. If it
+// returns nil, or panics itself, the peer gets the default. The default, and
+// nil, is Internal with the message "internal error".
 func WithPanicAnswer(answer func(ctx context.Context, value any) error) RecoveryOption {
 	return recoveryOptionFunc(func(r *Recovering) { r.answerWith = answer })
 }
@@ -90,15 +95,18 @@ func (r *Recovering) end(ctx context.Context, err *error) {
 	*err = r.answer(ctx, v)
 }
 
-// answer is the error the peer gets for a panic.
-func (r *Recovering) answer(ctx context.Context, v any) error {
+// answer is the error the peer gets for a panic. A panic of answerWith itself
+// changes nothing.
+func (r *Recovering) answer(ctx context.Context, v any) (err error) {
 	if r.answerWith == nil {
 		return errPanic
 	}
-	if err := r.answerWith(ctx, v); err != nil {
-		return err
-	}
-	return errPanic
+	defer func() {
+		if recover() != nil || err == nil {
+			err = errPanic
+		}
+	}()
+	return r.answerWith(ctx, v)
 }
 
 func (r *Recovering) log() *slog.Logger {

@@ -49,6 +49,7 @@ type statuses struct {
 	known   [len(outcomes)]*record.RPCStatus
 	other   *record.RPCStatus // a code gRPC does not define
 	timeout *record.RPCStatus // DEADLINE_EXCEEDED by a limit of our own
+	refused *record.RPCStatus // DEADLINE_EXCEEDED before the call was sent or handled
 }
 
 var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
@@ -57,6 +58,7 @@ func newStatuses(server bool) *statuses {
 	s := &statuses{
 		other:   record.NewRPCStatus(server, uint32(len(outcomes)), resilience.OutcomeServerFault),
 		timeout: record.NewRPCStatus(server, uint32(codes.DeadlineExceeded), resilience.OutcomeTimeout),
+		refused: record.NewRPCStatus(server, uint32(codes.DeadlineExceeded), resilience.OutcomeRejected),
 	}
 	for code, outcome := range outcomes {
 		s.known[code] = record.NewRPCStatus(server, uint32(code), outcome)
@@ -67,26 +69,35 @@ func newStatuses(server bool) *statuses {
 // of returns the record's view of the error that ended call, and the message
 // that describes it.
 func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, string) {
+	st, message := s.ofError(err)
+	if st == s.known[codes.DeadlineExceeded] {
+		switch {
+		case call.Refused():
+			st = s.refused
+		case call.TimedOut():
+			st = s.timeout
+		}
+	}
+	return st, message
+}
+
+// ofError is of, by the error alone.
+func (s *statuses) ofError(err error) (*record.RPCStatus, string) {
 	if err == nil {
 		return s.known[codes.OK], ""
 	}
 	st := statusOf(err)
-	code := st.Code()
-	switch {
-	case code == codes.DeadlineExceeded && call.TimedOut():
-		return s.timeout, st.Message()
-	case int(code) < len(s.known):
+	if code := st.Code(); int(code) < len(s.known) {
 		return s.known[code], st.Message()
-	default:
-		return s.other, st.Message()
 	}
+	return s.other, st.Message()
 }
 
 // statusOf returns the status that err carries, with context errors and
 // refusals of ours translated as grpc-go itself does not: a handler that
 // returns its context's error means Canceled or DeadlineExceeded, not Unknown.
 func statusOf(err error) *status.Status {
-	if st, ok := status.FromError(err); ok {
+	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
 		return st
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

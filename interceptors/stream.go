@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/record"
 )
@@ -51,23 +52,27 @@ func (s *serverStream) RecvMsg(m any) error {
 	return err
 }
 
-// clientStream tells when a client stream is over: at its last message or
-// error, or when its context ends, since a caller that gives up need not
-// receive any more.
-type clientStream struct {
-	grpc.ClientStream
-	single bool // the server sends one message
-	ended  atomic.Bool
-	done   func(error)
-	stop   func() bool
+// isGivenUp reports whether a client stream that grpc-go has finished with err
+// may be over without anybody having received that: it was cancelled, ran out
+// of time, or lost its connection's [grpc.ClientConn] to Close. Whatever else
+// ends a stream is received; and it may end but one of several streams, if an
+// interceptor further in tries again.
+func isGivenUp(err error) bool {
+	code := status.Code(err)
+	return code == codes.Canceled || code == codes.DeadlineExceeded
 }
 
-// newClientStream wraps cs, which was opened under ctx. done is called once,
-// with nil if the stream ended well.
-func newClientStream(ctx context.Context, cs grpc.ClientStream, desc *grpc.StreamDesc, done func(error)) *clientStream {
-	s := &clientStream{ClientStream: cs, single: !desc.ServerStreams, done: done}
-	s.stop = context.AfterFunc(ctx, func() { s.end(ctx.Err()) })
-	return s
+// clientStream tells when a client stream is over: at its last message or error.
+type clientStream struct {
+	grpc.ClientStream
+	single bool        // the server sends one message
+	done   func(error) // may be called more than once
+}
+
+// newClientStream wraps cs. done is called with nil if the stream ended well,
+// and again if it is used after its end.
+func newClientStream(cs grpc.ClientStream, desc *grpc.StreamDesc, done func(error)) *clientStream {
+	return &clientStream{ClientStream: cs, single: !desc.ServerStreams, done: done}
 }
 
 // RecvMsg receives into m, and ends the stream with its last message or error.
@@ -81,11 +86,11 @@ func (s *clientStream) RecvMsg(m any) error {
 func (s *clientStream) received(err error) {
 	switch {
 	case errors.Is(err, io.EOF):
-		s.end(nil)
+		s.done(nil)
 	case err != nil:
-		s.end(err)
+		s.done(err)
 	case s.single:
-		s.end(nil)
+		s.done(nil)
 	}
 }
 
@@ -94,18 +99,9 @@ func (s *clientStream) received(err error) {
 func (s *clientStream) SendMsg(m any) error {
 	err := s.ClientStream.SendMsg(m)
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.end(err)
-	}
-	return err
-}
-
-func (s *clientStream) end(err error) {
-	if s.ended.CompareAndSwap(false, true) {
-		if s.stop != nil {
-			s.stop()
-		}
 		s.done(err)
 	}
+	return err
 }
 
 // recordedStream is a client stream whose messages are counted.

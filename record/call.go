@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/internal/scope"
 	"github.com/fairlead-go/fairlead/internal/semconv"
 	"github.com/fairlead-go/fairlead/metrics"
@@ -38,9 +39,12 @@ type Call struct {
 
 	sent, received         atomic.Int64
 	requestSize, replySize int64 // bytes; negative if unknown
-	peer                   *address
+	peer                   atomic.Pointer[address]
 	rpc                    *RPC // calls over gRPC
 	http                   httpCall
+	attempts               atomic.Int32 // clients: tries of the call, if anybody counts them
+	limit                  atomic.Pointer[context.Context]
+	refused                atomic.Bool
 	allowed                bool // clients: the egress guard lets identity out
 	panicked               atomic.Pointer[caught]
 	outcome                resilience.Outcome
@@ -97,13 +101,19 @@ func (c *Call) Value(key any) any {
 func (c *Call) begin(ctx context.Context, name string, opts []trace.SpanStartOption) {
 	parent := scope.From(ctx)
 	ctx, span := c.recorder.tracer.Start(ctx, name, opts...)
-	if parent != nil && parent.Unrecorded {
-		c.Unrecorded = parent.SpanContext().SpanID() == span.SpanContext().SpanID()
-	}
+	c.keepUnrecorded(parent, span)
 	if !span.SpanContext().IsValid() {
 		ctx, span = c.identify(ctx)
 	}
 	c.adopt(ctx, span)
+}
+
+// keepUnrecorded notes that span, started under parent, is but parent's
+// identity, which no tracer knows.
+func (c *Call) keepUnrecorded(parent *scope.Scope, span trace.Span) {
+	if parent != nil && parent.Unrecorded && parent.SpanContext().SpanID() == span.SpanContext().SpanID() {
+		c.Unrecorded = true
+	}
 }
 
 // identify returns ctx with the identity it has or, if it has none, with one
@@ -122,7 +132,6 @@ func (c *Call) adopt(ctx context.Context, span trace.Span) {
 	c.SetRedact(c.recorder.redact)
 	c.recording = span.IsRecording()
 	c.requestSize, c.replySize = -1, -1
-	c.peer = noAddress
 	if clocked, ok := span.(interface{ StartTime() time.Time }); ok && c.recording {
 		c.start = clocked.StartTime()
 	} else {
@@ -130,27 +139,32 @@ func (c *Call) adopt(ctx context.Context, span trace.Span) {
 	}
 }
 
-// stop ends the span and reads the clock, once for everybody. It reports false
-// if the call was finished before.
-func (c *Call) stop(status codes.Code, message string, attrs []attribute.KeyValue) bool {
+// claim reports whether the caller is the one to finish the call: true for the
+// first, false ever after.
+func (c *Call) claim() bool {
 	if !c.finished.CompareAndSwap(false, true) {
 		return false
 	}
 	c.Finish()
+	return true
+}
+
+// stop ends the span and reads the clock, once for everybody.
+func (c *Call) stop(status codes.Code, message string, attrs []attribute.KeyValue) {
 	if !c.recording {
 		c.end = time.Now()
-		return true
+		return
 	}
 	if p := c.panicked.Load(); p != nil {
 		c.Span.AddEvent(semconv.ExceptionEvent, trace.WithAttributes(p.attributes()...))
 	}
 	if c.external {
 		c.end = time.Now()
-		return true
+		return
 	}
 	c.Span.SetAttributes(attrs...)
 	if status != codes.Unset {
-		c.Span.SetStatus(status, message)
+		c.Span.SetStatus(status, bounded(message))
 	}
 	if clocked, ok := c.Span.(interface{ EndTime() time.Time }); ok {
 		c.Span.End()
@@ -159,7 +173,6 @@ func (c *Call) stop(status codes.Code, message string, attrs []attribute.KeyValu
 		c.end = time.Now()
 		c.Span.End(trace.WithTimestamp(c.end))
 	}
-	return true
 }
 
 // Duration returns how long the call took: the time between the two clock
@@ -198,12 +211,33 @@ func (c *Call) Panicked(value any, stack []byte) {
 // HasPanicked reports whether a panic was noted.
 func (c *Call) HasPanicked() bool { return c.panicked.Load() != nil }
 
+// Kind returns the side and the protocol the call is seen from.
+func (c *Call) Kind() Kind { return c.kind }
+
 // NoteTimeout notes that a time limit of this process ended the call, not the
 // caller's deadline.
 func (c *Call) NoteTimeout() { c.timedOut.Store(true) }
 
+// SetLimit notes the context, derived from the call, whose deadline is a limit
+// of this process: should that be what ends the call, it has timed out. The
+// last one counts.
+func (c *Call) SetLimit(ctx context.Context) { c.limit.Store(&ctx) }
+
 // TimedOut reports whether a time limit of this process ended the call.
-func (c *Call) TimedOut() bool { return c.timedOut.Load() }
+func (c *Call) TimedOut() bool {
+	if c.timedOut.Load() {
+		return true
+	}
+	limit := c.limit.Load()
+	return limit != nil && ctxutil.EndedBy(*limit) == ctxutil.EndTimeout
+}
+
+// NoteRefused notes that a policy of this process refused the call before it
+// was sent or handled.
+func (c *Call) NoteRefused() { c.refused.Store(true) }
+
+// Refused reports whether a policy of this process refused the call.
+func (c *Call) Refused() bool { return c.refused.Load() }
 
 // Event adds an event to the call's span, if that is recorded.
 func (c *Call) Event(name string, attrs ...attribute.KeyValue) {
@@ -212,10 +246,11 @@ func (c *Call) Event(name string, attrs ...attribute.KeyValue) {
 	}
 }
 
-// Logs reports whether a line will be written for this call if it ends well,
+// Logs reports whether a line will be written for this call if it ends with o,
 // so that adapters need not gather what only the log shows.
-func (c *Call) Logs() bool {
-	return c.recorder.log != nil && c.recorder.log.Enabled(c, c.recorder.logging.success(c.kind))
+func (c *Call) Logs(o resilience.Outcome) bool {
+	_, ok := c.levelOf(o, c.rpc != nil && c.rpc.quiet)
+	return ok
 }
 
 // Attrs returns the attributes added to the call so far.

@@ -81,11 +81,12 @@ func (r *Recorder) StartHTTPClient(req *http.Request, name string) *Call {
 
 // FinishHTTPClient ends the record; see [Call.FinishHTTPServer].
 func (c *Call) FinishHTTPClient(s *HTTPStatus, message string) {
-	h := c.http.host
-	c.outcome = s.outcome
-	if !c.stop(s.spanStatus(), message, s.attrs) {
+	if !c.claim() {
 		return
 	}
+	h := c.http.host
+	c.outcome = s.outcome
+	c.stop(s.spanStatus(), message, s.attrs)
 	h.metrics.End(s.code, s.errorType, c.Duration(), c.exemplar())
 	if level, ok := c.logLevel(false); ok {
 		var l line

@@ -119,15 +119,16 @@ func (c *Call) HasRoute() bool { return c.http.pattern != "" }
 // line from the span's own two clock readings. message describes an error; it
 // goes to the span and the log, never to the peer. Only the first finish counts.
 func (c *Call) FinishHTTPServer(s *HTTPStatus, message string) {
+	if !c.claim() {
+		return
+	}
 	rt := c.recorder.route(c.http.method, c.http.pattern)
 	c.outcome = s.outcome
 	if c.recording && rt.path != "" && !c.external {
 		c.Span.SetName(rt.name)
 		c.Span.SetAttributes(rt.attrs...)
 	}
-	if !c.stop(s.spanStatus(), message, s.attrs) {
-		return
-	}
+	c.stop(s.spanStatus(), message, s.attrs)
 	c.http.server.End(rt.path, s.code, s.errorType, c.Duration(), c.exemplar())
 	if level, ok := c.logLevel(rt.quiet); ok {
 		var l line
@@ -147,16 +148,6 @@ func single(values []string) string {
 		return ""
 	}
 	return values[0]
-}
-
-// maxValue bounds a peer's text on a span or in the log, in bytes.
-const maxValue = 1024
-
-func bounded(s string) string {
-	if len(s) <= maxValue {
-		return s
-	}
-	return s[:maxValue]
 }
 
 // splitHost takes "host:port" apart; the port is 0 if there is none.

@@ -37,23 +37,17 @@ type Incoming struct {
 // caller's correlation id, and the link to follow when the caller's trace is
 // not trusted to be continued.
 func (r *Recorder) accept(ctx context.Context, in *Incoming) (_ context.Context, correlation string, link trace.SpanContext) {
-	parent := r.parent(ctx, in)
-	correlation = correlationID(in)
-	if !parent.IsValid() && in.TraceID != "" {
-		if tid, ok := ctxutil.ParseTraceID(in.TraceID); ok {
-			parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: tid})
-		}
+	var carrier propagation.TextMapCarrier
+	if r.others != nil && in.Headers != nil {
+		carrier = in.Headers()
 	}
+	ctx, parent := r.callers(ctx, in, carrier)
+	correlation = correlationID(in)
 	if r.ingress == ctxutil.Public {
 		if parent.IsValid() {
 			link = parent
 		}
 		return ctx, correlation, link
-	}
-	if r.w3cBaggage && len(in.Baggage) > 0 {
-		if b, ok := ctxutil.ParseBaggage(in.Baggage...); ok {
-			ctx = baggage.ContextWithBaggage(ctx, b)
-		}
 	}
 	if parent.HasTraceID() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
@@ -61,22 +55,39 @@ func (r *Recorder) accept(ctx context.Context, in *Incoming) (_ context.Context,
 	return ctx, correlation, link
 }
 
-// parent returns the caller's span by traceparent or, without one, by the
-// other configured propagators.
-func (r *Recorder) parent(ctx context.Context, in *Incoming) trace.SpanContext {
+// callers returns the caller's span: by traceparent or, without one, by the
+// other configured propagators, which read carrier if it is not nil, or else by
+// X-Trace-ID, of which there is a trace id alone. Of callers that are believed,
+// it puts what else they say into ctx.
+func (r *Recorder) callers(ctx context.Context, in *Incoming, carrier propagation.TextMapCarrier) (context.Context, trace.SpanContext) {
+	var parent trace.SpanContext
+	if r.others != nil && carrier != nil {
+		extracted := r.others.Extract(ctx, carrier)
+		if sc := trace.SpanContextFromContext(extracted); !sc.Equal(trace.SpanContextFromContext(ctx)) {
+			parent = sc
+		}
+		if r.ingress != ctxutil.Public {
+			ctx = extracted
+		}
+	}
 	if r.w3c && in.Traceparent != "" {
 		if sc, ok := ctxutil.ParseTraceparent(in.Traceparent); ok {
 			if len(in.Tracestate) > 0 {
 				sc = sc.WithTraceState(ctxutil.ParseTracestate(in.Tracestate...))
 			}
-			return sc
+			parent = sc
 		}
 	}
-	if r.others == nil || in.Headers == nil {
-		return trace.SpanContext{}
+	if !parent.IsValid() && in.TraceID != "" {
+		if tid, ok := ctxutil.ParseTraceID(in.TraceID); ok {
+			parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: tid})
+		}
 	}
-	extracted := r.others.Extract(context.Background(), in.Headers())
-	return trace.SpanContextFromContext(extracted)
+	if r.w3cBaggage && len(in.Baggage) > 0 && r.ingress != ctxutil.Public {
+		b, _ := ctxutil.ParseBaggage(in.Baggage...) // empty if it is refused
+		ctx = baggage.ContextWithBaggage(ctx, b)
+	}
+	return ctx, parent
 }
 
 // newSpanContext returns an unsampled identity for a call that no SDK gave

@@ -99,9 +99,6 @@ func (p *logPolicy) isQuiet(name string) bool {
 	return false
 }
 
-// success is the level of a successful call that is not quiet.
-func (p *logPolicy) success(k Kind) slog.Level { return Level(k, resilience.OutcomeOK) }
-
 // maxLine is how many attributes a request log line starts out with room for:
 // the most that a call has by itself.
 const maxLine = 20
@@ -133,12 +130,15 @@ func (l *line) ids(c *Call) {
 }
 
 // logLevel returns the level of the call's line, and whether it is written.
-func (c *Call) logLevel(quiet bool) (slog.Level, bool) {
+func (c *Call) logLevel(quiet bool) (slog.Level, bool) { return c.levelOf(c.outcome, quiet) }
+
+// levelOf is logLevel for a call that ends with o.
+func (c *Call) levelOf(o resilience.Outcome, quiet bool) (slog.Level, bool) {
 	if c.recorder.log == nil {
 		return 0, false
 	}
-	level := Level(c.kind, c.outcome)
-	if quiet && c.outcome == resilience.OutcomeOK {
+	level := Level(c.kind, o)
+	if quiet && o == resilience.OutcomeOK {
 		level = slog.LevelDebug
 	}
 	return level, c.recorder.log.Enabled(c, level)
@@ -151,7 +151,9 @@ func (c *Call) writeLine(l *line, level slog.Level, errorType, message string) {
 	if deadline, ok := c.Deadline(); ok {
 		l.add(slog.Float64("deadline_left_ms", float64(deadline.Sub(c.end))/float64(time.Millisecond)))
 	}
-	l.str("peer", c.peer.text)
+	if peer := c.peer.Load(); peer != nil {
+		l.str("peer", peer.text)
+	}
 	l.str("request_id", c.CorrelationID)
 	if c.requestSize >= 0 {
 		l.add(slog.Int64("request_bytes", c.requestSize))
@@ -161,13 +163,13 @@ func (c *Call) writeLine(l *line, level slog.Level, errorType, message string) {
 	}
 	if c.outcome != resilience.OutcomeOK {
 		l.str("outcome", c.outcome.String())
-		l.str("error", message)
+		l.str("error", bounded(message))
 	}
 
 	rec := slog.NewRecord(c.end, level, c.kind.Message(), 0)
 	rec.AddAttrs(l.attrs[:l.n]...)
 	if p := c.panicked.Load(); p != nil {
-		rec.AddAttrs(slog.String("panic", fmt.Sprint(p.value)), slog.String("stack", string(p.stack)))
+		rec.AddAttrs(slog.String("panic", p.text()), slog.String("stack", string(p.stack)))
 	}
 	c.addRequestAttrs(&rec, l)
 	_ = c.recorder.log.Handle(c, rec) // a logger has nobody to tell that it cannot log
@@ -208,7 +210,10 @@ next:
 func (p *caught) attributes() []attribute.KeyValue {
 	return []attribute.KeyValue{
 		semconv.ExceptionTypeKey.String(fmt.Sprintf("%T", p.value)),
-		semconv.ExceptionMessageKey.String(fmt.Sprint(p.value)),
+		semconv.ExceptionMessageKey.String(p.text()),
 		semconv.ExceptionStacktraceKey.String(string(p.stack)),
 	}
 }
+
+// text is the panic's value as spans and logs show it.
+func (p *caught) text() string { return bounded(fmt.Sprint(p.value)) }

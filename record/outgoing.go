@@ -3,6 +3,8 @@
 package record
 
 import (
+	"context"
+
 	"go.opentelemetry.io/otel/baggage"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
@@ -56,9 +58,15 @@ func (c *Call) Outgoing() Outgoing {
 }
 
 // Inject writes what propagators beyond W3C's have to say (B3, Jaeger, …) into
-// carrier, if there are such and the host may be told.
+// carrier, if there are such and the host may be told. W3C's own headers it
+// leaves alone: see [Call.Outgoing].
 func (c *Call) Inject(carrier func() ctxutil.Carrier) {
-	if c.recorder.others != nil && c.allowed {
-		c.recorder.others.Inject(c, carrier())
+	if c.recorder.others == nil || !c.allowed {
+		return
 	}
+	var ctx context.Context = c
+	if c.Unrecorded {
+		ctx = withoutSpan(ctx)
+	}
+	c.recorder.others.Inject(ctx, beyondW3C{carrier()})
 }

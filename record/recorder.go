@@ -30,10 +30,11 @@ const (
 // HTTP, servers and clients, so that they agree. Make it with [New]; the zero
 // value is invalid. It is safe for concurrent use, and has nothing to close.
 type Recorder struct {
-	tracer  trace.Tracer
-	metrics *metrics.Set // nil: no metrics
-	log     slog.Handler // nil: no request log
-	logging logPolicy
+	tracer   trace.Tracer
+	provider trace.TracerProvider
+	metrics  *metrics.Set // nil: no metrics
+	log      slog.Handler // nil: no request log
+	logging  logPolicy
 
 	w3c         bool
 	w3cBaggage  bool
@@ -64,6 +65,7 @@ func New(opts ...Option) (*Recorder, error) {
 	}
 	r := &Recorder{
 		tracer:      c.tracerProvider.Tracer(scopeName),
+		provider:    c.tracerProvider,
 		metrics:     c.metrics,
 		logging:     c.logging,
 		ingress:     c.ingress,

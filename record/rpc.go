@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/fairlead-go/fairlead/internal/scope"
 	"github.com/fairlead-go/fairlead/internal/semconv"
 	"github.com/fairlead-go/fairlead/metrics"
 	"github.com/fairlead-go/fairlead/resilience"
@@ -43,13 +44,20 @@ type rpcKey struct {
 // the server has registered may be named; give "" for all others, so that
 // peers cannot make up names. fullMethod has gRPC's form "/pkg.Service/Method".
 func (r *Recorder) RPCServerMethod(fullMethod string, kind metrics.RPCType) *RPC {
-	return r.rpcServer.resolve(rpcKey{method: fullMethod, kind: kind}, r.newServerRPC)
+	m, _ := r.rpcServer.resolve(rpcKey{method: fullMethod, kind: kind}, r.newServerRPC)
+	return m
 }
 
 // RPCClientMethod returns the record of a method at a target, which is what
 // grpc.ClientConn.Target returns.
 func (r *Recorder) RPCClientMethod(fullMethod, target string, kind metrics.RPCType) *RPC {
-	return r.rpcClient.resolve(rpcKey{fullMethod, target, kind}, r.newClientRPC)
+	m, known := r.rpcClient.resolve(rpcKey{fullMethod, target, kind}, r.newClientRPC)
+	if !known { // it shares its name and its metrics with others, but not its host
+		shared := *m
+		shared.allowed = r.egress.Allows(target)
+		m = &shared
+	}
+	return m
 }
 
 // rpcCache resolves methods; the ones past its limit share an entry.
@@ -57,14 +65,14 @@ type rpcCache struct{ known, others cache[rpcKey, *RPC] }
 
 func (c *rpcCache) limit(n int) { c.known.limit, c.others.limit = n, int(metrics.BidiStream)+1 }
 
-func (c *rpcCache) resolve(k rpcKey, create func(rpcKey) *RPC) *RPC {
+func (c *rpcCache) resolve(k rpcKey, create func(rpcKey) *RPC) (_ *RPC, known bool) {
 	if k.method != "" {
 		if m, ok := c.known.get(k, create); ok {
-			return m
+			return m, true
 		}
 	}
 	m, _ := c.others.get(rpcKey{method: metrics.Other, kind: k.kind}, create)
-	return m
+	return m, false
 }
 
 func (r *Recorder) newServerRPC(k rpcKey) *RPC {
@@ -166,6 +174,14 @@ func NewRPCStatus(server bool, code uint32, outcome resilience.Outcome) *RPCStat
 // Outcome returns the outcome the status stands for.
 func (s *RPCStatus) Outcome() resilience.Outcome { return s.outcome }
 
+// spanStatus is the span's status for s.
+func (s *RPCStatus) spanStatus() codes.Code {
+	if s.errorType != "" {
+		return codes.Error
+	}
+	return codes.Unset
+}
+
 // StartRPCServer begins the record of a call that arrived. Its deadline is
 // that of ctx. peer and local are the ends of the connection and may be nil.
 func (r *Recorder) StartRPCServer(ctx context.Context, m *RPC, in Incoming, peer, local net.Addr) *Call {
@@ -174,10 +190,11 @@ func (r *Recorder) StartRPCServer(ctx context.Context, m *RPC, in Incoming, peer
 	c.begin(ctx, m.name, r.withLink(m.start, link))
 	c.CorrelationID = correlation
 	c.takeForwarded(&in)
-	c.peer = r.addresses.get(peer)
+	from := r.addresses.get(peer)
+	c.peer.Store(from)
 	if c.recording {
 		c.Span.SetAttributes(r.addresses.get(local).server...)
-		c.Span.SetAttributes(c.peer.peer...)
+		c.Span.SetAttributes(from.peer...)
 	}
 	m.metrics.Begin(c.exemplar())
 	return c
@@ -203,7 +220,7 @@ func (r *Recorder) AdoptRPCServer(ctx context.Context, m *RPC, in Incoming, peer
 	c.adopt(c.identify(ctx))
 	c.CorrelationID = correlationID(&in)
 	c.takeForwarded(&in)
-	c.peer = r.addresses.get(peer)
+	c.peer.Store(r.addresses.get(peer))
 	m.metrics.Begin(c.exemplar())
 	return c
 }
@@ -214,7 +231,9 @@ func (r *Recorder) AdoptRPCServer(ctx context.Context, m *RPC, in Incoming, peer
 func (r *Recorder) ShadowRPCClient(ctx context.Context, m *RPC) *Call {
 	c := &Call{recorder: r, kind: RPCClient, rpc: m, external: true, allowed: m.allowed}
 	c.inherit(ctx)
+	parent := scope.From(ctx)
 	ctx, span := c.identify(ctx)
+	c.keepUnrecorded(parent, span)
 	c.adopt(ctx, trace.SpanFromContext(trace.ContextWithSpanContext(ctx, span.SpanContext())))
 	m.metrics.Begin(c.exemplar())
 	return c
@@ -241,31 +260,31 @@ func (c *Call) Received() {
 }
 
 // SetPeer notes the address the call was sent to.
-func (c *Call) SetPeer(a net.Addr) { c.peer = c.recorder.addresses.get(a) }
+func (c *Call) SetPeer(a net.Addr) { c.peer.Store(c.recorder.addresses.get(a)) }
 
 // FinishRPC ends the record: the span, then the observation and the log line
 // from the span's own two clock readings. message describes an error; it goes
 // to the span and the log. A status that is nil is a fault of the adapter and
 // panics. Only the first finish counts.
 func (c *Call) FinishRPC(s *RPCStatus, message string) {
-	m := c.rpc
-	c.outcome = s.outcome
-	status := codes.Unset
-	if s.errorType != "" {
-		status = codes.Error
-	}
-	if c.recording && c.kind == RPCClient {
-		c.Span.SetAttributes(c.peer.peer...)
-	}
-	if !c.stop(status, message, s.attrs[c.recorder.rpcMode]) {
+	if !c.claim() {
 		return
 	}
+	m := c.rpc
+	c.outcome = s.outcome
+	if peer := c.peer.Load(); peer != nil && c.recording && c.kind == RPCClient {
+		c.Span.SetAttributes(peer.peer...)
+	}
+	c.stop(s.spanStatus(), message, s.attrs[c.recorder.rpcMode])
 	m.metrics.End(s.code, s.errorType, c.Duration(), c.exemplar())
 	if level, ok := c.logLevel(m.quiet); ok {
 		var l line
 		l.ids(c)
 		l.str(string(semconv.RPCMethodKey), m.name)
 		l.str(string(semconv.RPCResponseStatusCodeKey), s.name)
+		if n := c.attempts.Load(); n > 1 {
+			l.add(slog.Int("attempts", int(n)))
+		}
 		if n := c.sent.Load(); n > 0 {
 			l.add(slog.Int64("messages_sent", n))
 		}
