@@ -33,15 +33,15 @@ func cloneHeader(h http.Header) http.Header {
 	return maps.Clone(h)
 }
 
-// watchBody calls done once, when resp's body is at its end, fails or is
-// closed: with nil if it was read to its end or closed, otherwise with the
-// error that ended it.
-func watchBody(resp *http.Response, done func(error)) {
+// watchBody calls read with the number of bytes of each read of resp's body,
+// and done once, when the body is at its end, fails or is closed: with nil if it
+// was read to its end or closed, otherwise with the error that ended it.
+func watchBody(resp *http.Response, read func(int), done func(error)) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		done(nil)
 		return
 	}
-	b := &body{ReadCloser: resp.Body, done: done}
+	b := &body{ReadCloser: resp.Body, read: read, done: done}
 	if w, ok := resp.Body.(io.Writer); ok { // 101 Switching Protocols
 		resp.Body = &writableBody{body: b, Writer: w}
 		return
@@ -53,12 +53,16 @@ func watchBody(resp *http.Response, done func(error)) {
 type body struct {
 	io.ReadCloser
 	over atomic.Bool
+	read func(int) // may be nil
 	done func(error)
 }
 
 // Read reads from the body.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.read != nil {
+		b.read(n)
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		b.end(nil)

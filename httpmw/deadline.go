@@ -13,40 +13,62 @@ import (
 	"github.com/fairlead-go/fairlead/record"
 )
 
+// DeadlineOption configures [Deadline]. A [ProblemOption] is one.
+type DeadlineOption interface{ applyDeadline(*deadlines) }
+
+type deadlines struct {
+	budget  ctxutil.Budget
+	problem problemConfig
+	next    http.Handler
+}
+
 // Deadline returns the middleware that gives requests the deadline their
 // caller sent in X-Request-Timeout-Ms (or grpc-timeout), held to b. A request
 // whose budget is spent on arrival, and one whose handler gives up on its
-// deadline without having answered, is answered 504.
+// deadline without having answered, is answered 504. A handler that takes no
+// notice of its context is waited for.
 //
 // Take the reserve on one side only: usually clients use a budget with the
 // default reserve, and servers one with [ctxutil.WithReserve](0) and a cap.
 //
 // The cause of the request's context says whose deadline passed; see
 // [ctxutil.EndedBy].
-func Deadline(b ctxutil.Budget) Middleware {
+func Deadline(b ctxutil.Budget, opts ...DeadlineOption) Middleware {
+	config := deadlines{budget: b}
+	for _, o := range opts {
+		o.applyDeadline(&config)
+	}
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			serveUntil(b, next, w, r)
-		})
+		d := config
+		d.next = next
+		return &d
 	}
 }
 
-func serveUntil(b ctxutil.Budget, next http.Handler, w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements [http.Handler].
+func (d *deadlines) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	call := record.FromContext(ctx)
 	if timeout, ok := ctxutil.TimeoutFrom(ctxutil.HTTPCarrier(r.Header)); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, time.Now().Add(timeout), ctxutil.ErrCallerDeadline)
 		defer cancel()
 	}
-	limited, cancel, err := ctxutil.WithBudget(ctx, b)
+	limited, cancel, err := ctxutil.WithBudget(ctx, d.budget)
 	if err != nil {
-		WriteProblem(w, r, Problem{Status: http.StatusGatewayTimeout})
+		if call != nil {
+			call.NoteRefused()
+		}
+		d.problem.write(w, r, Problem{Status: http.StatusGatewayTimeout})
 		return
 	}
 	defer cancel()
 	if limited == r.Context() {
-		next.ServeHTTP(w, r)
+		d.next.ServeHTTP(w, r)
 		return
+	}
+	if call != nil {
+		call.SetLimit(limited)
 	}
 	rw, ok := w.(*respwriter.Writer)
 	if !ok {
@@ -55,10 +77,9 @@ func serveUntil(b ctxutil.Budget, next http.Handler, w http.ResponseWriter, r *h
 	}
 	inner := r.WithContext(limited)
 	defer keepPattern(r, inner)
-	next.ServeHTTP(rw, inner)
-	noteTimeout(limited)
+	d.next.ServeHTTP(rw, inner)
 	if !rw.WroteHeader() && errors.Is(limited.Err(), context.DeadlineExceeded) {
-		WriteProblem(rw, r, Problem{Status: http.StatusGatewayTimeout})
+		d.problem.write(rw, r, Problem{Status: http.StatusGatewayTimeout})
 	}
 }
 
@@ -67,15 +88,6 @@ func serveUntil(b ctxutil.Budget, next http.Handler, w http.ResponseWriter, r *h
 func keepPattern(outer, inner *http.Request) {
 	if outer.Pattern == "" {
 		outer.Pattern = inner.Pattern
-	}
-}
-
-// noteTimeout tells the record that the limit that ended the request was ours.
-func noteTimeout(ctx context.Context) {
-	if ctxutil.EndedBy(ctx) == ctxutil.EndTimeout {
-		if call := record.FromContext(ctx); call != nil {
-			call.NoteTimeout()
-		}
 	}
 }
 
@@ -92,30 +104,30 @@ func DeadlineTransport(b ctxutil.Budget) Transport {
 }
 
 func sendUntil(b ctxutil.Budget, next http.RoundTripper, r *http.Request) (*http.Response, error) {
+	call := record.FromContext(r.Context())
 	ctx, cancel, err := ctxutil.WithBudget(r.Context(), b)
 	if err != nil {
+		if call != nil {
+			call.NoteRefused()
+		}
 		closeBody(r)
 		return nil, err
 	}
 	left, limited := ctxutil.Remaining(ctx)
 	if !limited {
-		cancel()
 		return next.RoundTrip(r)
+	}
+	if call != nil {
+		call.SetLimit(ctx)
 	}
 	sent := r.WithContext(ctx)
 	sent.Header = cloneHeader(r.Header)
 	sent.Header[ctxutil.HeaderRequestTimeout] = []string{ctxutil.FormatTimeoutMillis(left)}
 	resp, err := next.RoundTrip(sent)
 	if err != nil {
-		noteTimeout(ctx)
 		cancel()
 		return nil, err
 	}
-	watchBody(resp, func(err error) {
-		if err != nil {
-			noteTimeout(ctx)
-		}
-		cancel()
-	})
+	watchBody(resp, nil, func(error) { cancel() })
 	return resp, nil
 }

@@ -104,14 +104,21 @@ func HTMLPage(t *template.Template) ErrorPage {
 	return func(w io.Writer, _ *http.Request, p Problem) error { return t.Execute(w, p) }
 }
 
-// ProblemOption is an option of [WriteProblem].
-type ProblemOption interface{ applyProblem(*problemConfig) }
+// ProblemOption is an option of all that answers with a [Problem]:
+// [WriteProblem], [Recovery] and [Deadline].
+type ProblemOption interface {
+	RecoveryOption
+	DeadlineOption
+	applyProblem(*problemConfig)
+}
 
 type problemConfig struct{ page ErrorPage }
 
 type problemOption func(*problemConfig)
 
 func (o problemOption) applyProblem(c *problemConfig) { o(c) }
+func (o problemOption) applyRecovery(c *recovering)   { o(&c.problem) }
+func (o problemOption) applyDeadline(c *deadlines)    { o(&c.problem) }
 
 // WithErrorPage sets the page for clients that prefer HTML. Without one, or with
 // nil, they get plain text.
@@ -130,12 +137,16 @@ func WithErrorPage(page ErrorPage) ProblemOption {
 // can be asked, and the one that [Record] hands down does; on a bare one the
 // problem would be appended to what is there.
 func WriteProblem(w http.ResponseWriter, r *http.Request, p Problem, opts ...ProblemOption) {
-	if answered(w) {
-		return
-	}
 	var c problemConfig
 	for _, o := range opts {
 		o.applyProblem(&c)
+	}
+	c.write(w, r, p)
+}
+
+func (c *problemConfig) write(w http.ResponseWriter, r *http.Request, p Problem) {
+	if answered(w) {
+		return
 	}
 	p = p.complete(r.Context())
 	contentType, body := c.render(r, p)

@@ -3,8 +3,6 @@
 package httpmw
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -21,9 +19,12 @@ import (
 // end it.
 //
 // Every answer carries the trace id in X-Trace-ID, and X-Request-ID if the
-// caller sent one. The route is the pattern that [http.ServeMux] matched; when
-// a middleware between this and the mux replaces the request, put [Route]
-// directly around the mux, because the pattern is then set on another request.
+// caller sent one. The route is the pattern that [http.ServeMux] matched; see
+// [Route] and [Mount] for chains and muxes in which it is not found by itself.
+//
+// A request whose caller went away before it was answered, or whose answer then
+// was an error of this server, is recorded as [StatusClientClosedRequest]:
+// whatever the handler wrote, nobody read it.
 func Record(r *record.Recorder) Middleware {
 	if r == nil {
 		panic("httpmw: Record: nil recorder")
@@ -35,79 +36,102 @@ func Record(r *record.Recorder) Middleware {
 	}
 }
 
+// answer is what is kept of one answer, in one piece of memory.
+type answer struct {
+	respwriter.Writer
+	ids [2]string // the values of X-Trace-ID and X-Request-ID
+}
+
 func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter, req *http.Request) {
 	in := record.IncomingHTTP(req.Header)
 	if r.ReadsHeaders() {
 		in.Headers = func() ctxutil.Carrier { return ctxutil.HTTPCarrier(req.Header) }
 	}
 	call := r.StartHTTPServer(req, in)
-	header := w.Header()
-	header[ctxutil.HeaderTraceID] = []string{call.TraceID()}
-	if call.CorrelationID != "" {
-		header[ctxutil.HeaderRequestID] = []string{call.CorrelationID}
-	}
-	rw := new(respwriter.Writer)
-	rw.Init(w)
+	a := new(answer)
+	a.Init(w)
+	a.setIDs(call)
 	inner := req.WithContext(call)
 	returned := false
 	defer func() {
-		if !call.HasRoute() {
+		if call.Route() == "" {
 			call.SetRoute(inner.Pattern)
 		}
-		call.SetSizes(req.ContentLength, rw.Bytes())
+		call.SetSizes(req.ContentLength, sentBytes(req, &a.Writer))
 		if returned {
-			finishReturned(call, rw)
+			finishReturned(call, &a.Writer)
 			return
 		}
 		v := recover()
-		finishPanicked(call, rw, v)
+		finishUnreturned(call, &a.Writer, v)
 		if v != nil {
 			panic(v)
 		}
 	}()
-	next.ServeHTTP(rw, inner)
+	next.ServeHTTP(&a.Writer, inner)
 	returned = true
 }
 
+// setIDs puts the call's ids into the answer's header.
+func (a *answer) setIDs(call *record.Call) {
+	header := a.Header()
+	a.ids = [2]string{call.TraceID(), call.CorrelationID}
+	header[ctxutil.HeaderTraceID] = a.ids[0:1:1]
+	if call.CorrelationID != "" {
+		header[ctxutil.HeaderRequestID] = a.ids[1:2:2]
+	}
+}
+
+// sentBytes returns how many bytes of body went out: of what a handler writes
+// to a HEAD request, none do.
+func sentBytes(req *http.Request, w *respwriter.Writer) int64 {
+	if req.Method == http.MethodHead {
+		return 0
+	}
+	return w.Bytes()
+}
+
 // finishReturned finishes the record of a request whose handler returned.
-func finishReturned(call *record.Call, rw *respwriter.Writer) {
+func finishReturned(call *record.Call, w *respwriter.Writer) {
+	code := w.Status()
 	switch {
 	case call.HasPanicked():
-		call.FinishHTTPServer(record.NewHTTPFailure(rw.Status(), reasonPanic, resilience.OutcomeServerFault), "panic")
-	case !rw.WroteHeader() && errors.Is(call.Err(), context.Canceled):
-		// net/http would send 200, to nobody.
+		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonPanic, resilience.OutcomeServerFault), "panic")
+	case (code >= 500 || !w.WroteHeader()) && ctxutil.EndedBy(call) == ctxutil.EndCallerCanceled:
 		call.FinishHTTPServer(serverStatuses.of(call, StatusClientClosedRequest), "caller went away")
 	default:
-		s := serverStatuses.of(call, rw.Status())
+		s := serverStatuses.of(call, code)
 		message := ""
 		if s.Outcome() != resilience.OutcomeOK {
-			message = http.StatusText(rw.Status())
+			message = http.StatusText(code)
 		}
 		call.FinishHTTPServer(s, message)
 	}
 }
 
-// finishPanicked finishes the record of a request whose handler panicked with
-// v, or called runtime.Goexit if v is nil. In both cases net/http cuts the
+// finishUnreturned finishes the record of a request whose handler panicked with
+// v or, if v is nil, called runtime.Goexit. Either way net/http cuts the
 // connection.
-func finishPanicked(call *record.Call, rw *respwriter.Writer, v any) {
+func finishUnreturned(call *record.Call, w *respwriter.Writer, v any) {
 	code := 0
-	if rw.WroteHeader() {
-		code = rw.Status()
+	if w.WroteHeader() {
+		code = w.Status()
 	}
+	outcome := resilience.OutcomeServerFault
 	switch {
-	case isAbort(v) && call.HasPanicked():
+	case call.HasPanicked():
 		// Recovery noted the panic, and aborts an answer that had begun.
-		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonPanic, resilience.OutcomeServerFault), "panic")
+		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonPanic, outcome), "panic")
+	case v == nil:
+		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonAborted, outcome), "handler ended its goroutine")
 	case isAbort(v):
-		outcome := resilience.OutcomeServerFault
-		if errors.Is(call.Err(), context.Canceled) {
+		if ctxutil.EndedBy(call) == ctxutil.EndCallerCanceled {
 			outcome = resilience.OutcomeCanceled
 		}
 		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonAborted, outcome), "handler aborted the answer")
 	default:
 		call.Panicked(v, debug.Stack())
-		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonPanic, resilience.OutcomeServerFault), fmt.Sprint("panic: ", v))
+		call.FinishHTTPServer(record.NewHTTPFailure(code, reasonPanic, outcome), fmt.Sprint("panic: ", v))
 	}
 }
 
@@ -115,23 +139,4 @@ func finishPanicked(call *record.Call, rw *respwriter.Writer, v any) {
 // connection without a word. It is compared, not unwrapped, as net/http does.
 func isAbort(v any) bool {
 	return v == http.ErrAbortHandler //nolint:errorlint // net/http compares so too
-}
-
-// Route returns mux as a handler that notes the pattern a request matched, for
-// chains in which a middleware between [Record] and the mux replaces the
-// request.
-func Route(mux http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		call := record.FromContext(req.Context())
-		if call == nil {
-			mux.ServeHTTP(w, req)
-			return
-		}
-		defer func() { // a handler may panic after it matched
-			if req.Pattern != "" {
-				call.SetRoute(req.Pattern)
-			}
-		}()
-		mux.ServeHTTP(w, req)
-	})
 }

@@ -14,10 +14,11 @@ import (
 type recovering struct {
 	next       http.Handler
 	answerWith func(w http.ResponseWriter, r *http.Request, value any)
+	problem    problemConfig
 	logger     *slog.Logger
 }
 
-// RecoveryOption configures [Recovery].
+// RecoveryOption configures [Recovery]. A [ProblemOption] is one.
 type RecoveryOption interface{ applyRecovery(*recovering) }
 
 type recoveryOptionFunc func(*recovering)
@@ -27,7 +28,8 @@ func (f recoveryOptionFunc) applyRecovery(r *recovering) { f(r) }
 // WithPanicAnswer sets what writes the answer to a request whose handler
 // panicked before the first byte. It is called on the goroutine that panicked;
 // what it writes reaches the peer, so it must not tell what the value says.
-// The default, and nil, is a [Problem] with status 500.
+// The default, and nil, is a [Problem] with status 500, to which the options
+// of problems apply.
 func WithPanicAnswer(answer func(w http.ResponseWriter, r *http.Request, value any)) RecoveryOption {
 	return recoveryOptionFunc(func(c *recovering) { c.answerWith = answer })
 }
@@ -82,7 +84,7 @@ func (c *recovering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			c.answerWith(rw, r, v)
 			return
 		}
-		WriteProblem(rw, r, Problem{Status: http.StatusInternalServerError})
+		c.problem.write(rw, r, Problem{Status: http.StatusInternalServerError})
 	}()
 	c.next.ServeHTTP(rw, r)
 }

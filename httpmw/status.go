@@ -3,7 +3,7 @@
 package httpmw
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -51,63 +51,110 @@ func OutcomeOf(code int) resilience.Outcome {
 // the same few on every platform.
 const (
 	reasonPanic      = "panic"
-	reasonAborted    = "aborted"
-	reasonCanceled   = "canceled"
-	reasonTimeout    = "timeout"
-	reasonConnection = "connection"
-	reasonDNS        = "dns"
-	reasonBody       = "body"
+	reasonAborted    = "aborted"    // the answer broke off because the handler wanted it
+	reasonCanceled   = "canceled"   // the caller gave up
+	reasonTimeout    = "timeout"    // time was over, whoever set the limit
+	reasonRejected   = "rejected"   // a policy of this process refused; nothing was sent
+	reasonDNS        = "dns"        // the host's name has no address
+	reasonTLS        = "tls"        // no agreement on encryption or identity
+	reasonConnection = "connection" // the host cannot be reached, or cut the connection
+	reasonBody       = "body"       // the response broke off
 )
 
 // statuses are the record's view of every status, on one side. Each is made
 // when it is first seen; what is no status code shares one.
 type statuses struct {
-	server bool
-	known  [600]atomic.Pointer[record.HTTPStatus]
-	// own is 504 by a time limit of this process.
-	own *record.HTTPStatus
+	server  bool
+	known   [600]atomic.Pointer[record.HTTPStatus]
+	refused [600]atomic.Pointer[record.HTTPStatus] // by a policy of this process
+	timeout *record.HTTPStatus                     // 504 by a time limit of this process
 }
 
 var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
 
 func newStatuses(server bool) *statuses {
-	return &statuses{server: server, own: record.NewHTTPStatus(server, http.StatusGatewayTimeout, resilience.OutcomeTimeout)}
+	return &statuses{server: server, timeout: record.NewHTTPStatus(server, http.StatusGatewayTimeout, resilience.OutcomeTimeout)}
 }
 
 // of returns the record's view of a status that ended call.
 func (s *statuses) of(call *record.Call, code int) *record.HTTPStatus {
-	if code == http.StatusGatewayTimeout && call.TimedOut() {
-		return s.own
-	}
 	if code < 0 || code >= len(s.known) {
 		code = 0
 	}
-	if known := s.known[code].Load(); known != nil {
-		return known
+	switch {
+	case code >= 400 && call.Refused():
+		return s.made(&s.refused[code], code, resilience.OutcomeRejected)
+	case code == http.StatusGatewayTimeout && call.TimedOut():
+		return s.timeout
+	default:
+		return s.made(&s.known[code], code, OutcomeOf(code))
 	}
-	made := record.NewHTTPStatus(s.server, code, OutcomeOf(code))
-	s.known[code].Store(made)
-	return made
 }
 
-// failureOf returns the record's view of an error that ended a client call
-// before there was an answer.
-func failureOf(call *record.Call, ctx context.Context, err error) *record.HTTPStatus {
-	switch {
-	case errors.Is(err, ctxutil.ErrBudgetExhausted):
-		return record.NewHTTPFailure(0, reasonTimeout, resilience.OutcomeRejected)
-	case call.TimedOut() || ctxutil.EndedBy(ctx) == ctxutil.EndTimeout:
-		return record.NewHTTPFailure(0, reasonTimeout, resilience.OutcomeTimeout)
-	case errors.Is(ctx.Err(), context.Canceled):
-		return record.NewHTTPFailure(0, reasonCanceled, resilience.OutcomeCanceled)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return record.NewHTTPFailure(0, reasonTimeout, resilience.OutcomeCallerDeadline)
+func (s *statuses) made(place *atomic.Pointer[record.HTTPStatus], code int, outcome resilience.Outcome) *record.HTTPStatus {
+	if known := place.Load(); known != nil {
+		return known
 	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return record.NewHTTPFailure(0, reasonTimeout, resilience.OutcomeTimeout)
+	st := record.NewHTTPStatus(s.server, code, outcome)
+	place.Store(st)
+	return st
+}
+
+// failureOf returns the record's view of an error that ended a request of a
+// client: before there was a response, if code is 0, or in its body.
+func failureOf(call *record.Call, code int, err error) *record.HTTPStatus {
+	reason, outcome := reasonConnection, resilience.OutcomeTransient
+	if code != 0 {
+		reason = reasonBody
 	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return record.NewHTTPFailure(0, reasonDNS, resilience.OutcomeTransient)
+	switch by := call.EndedBy(); {
+	case call.Refused() || isRejection(err):
+		reason, outcome = reasonRejected, resilience.OutcomeRejected
+	case by == ctxutil.EndTimeout:
+		reason, outcome = reasonTimeout, resilience.OutcomeTimeout
+	case by == ctxutil.EndCallerDeadline:
+		reason, outcome = reasonTimeout, resilience.OutcomeCallerDeadline
+	case by != ctxutil.EndNone:
+		reason, outcome = reasonCanceled, resilience.OutcomeCanceled
+	case isTimeout(err): // of the connection: to dial, for the handshake, for the header
+		reason, outcome = reasonTimeout, resilience.OutcomeTimeout
+	case isDNS(err):
+		reason = reasonDNS
+	case isTLS(err):
+		reason = reasonTLS
 	}
-	return record.NewHTTPFailure(0, reasonConnection, resilience.OutcomeTransient)
+	return record.NewHTTPFailure(code, reason, outcome)
+}
+
+// isRejection reports whether a policy of this process refused to send.
+func isRejection(err error) bool {
+	if e, ok := errors.AsType[*resilience.RejectedError](err); ok {
+		return !e.Remote
+	}
+	return errors.Is(err, ctxutil.ErrBudgetExhausted) || errors.Is(err, ErrPlaintext)
+}
+
+func isTimeout(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+func isDNS(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
+}
+
+// isTLS takes the errors of a handshake together. Those that the other side
+// tells have no type of their own, but an operation of this name.
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && (e.Op == "remote error" || e.Op == "local error") {
+		return true
+	}
+	return errors.Is(err, http.ErrSchemeMismatch)
 }

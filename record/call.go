@@ -55,6 +55,7 @@ type httpCall struct {
 	method, scheme, path string
 	pattern              string // servers: as ServeMux matched it
 	peer                 string
+	protocol             string              // clients: of the response
 	host                 *host               // clients
 	server               *metrics.HTTPServer // servers
 }
@@ -230,6 +231,18 @@ func (c *Call) TimedOut() bool {
 	}
 	limit := c.limit.Load()
 	return limit != nil && ctxutil.EndedBy(*limit) == ctxutil.EndTimeout
+}
+
+// EndedBy says who ended the call's context, if anybody did: the limit of
+// [Call.SetLimit] counts if it was time that ended it, since its adapter cancels
+// it when it is done with it.
+func (c *Call) EndedBy() ctxutil.End {
+	if limit := c.limit.Load(); limit != nil {
+		if by := ctxutil.EndedBy(*limit); by == ctxutil.EndTimeout || by == ctxutil.EndCallerDeadline {
+			return by
+		}
+	}
+	return ctxutil.EndedBy(c)
 }
 
 // NoteRefused notes that a policy of this process refused the call before it

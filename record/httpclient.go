@@ -13,19 +13,21 @@ import (
 	"github.com/fairlead-go/fairlead/metrics"
 )
 
-// host is what is known of a host that requests are sent to.
+// host is what is known of a host that requests are sent to, or of the service
+// behind it.
 type host struct {
 	address string
-	attrs   []attribute.KeyValue
+	port    int // 0: of a service, whose instances have their own
+	start   []trace.SpanStartOption
 	metrics *metrics.HTTPClient
 }
 
-type hostKey struct{ method, scheme, host string }
+// hostKey names a host by the authority of URLs, or a service.
+type hostKey struct{ method, scheme, host, service string }
 
 // host resolves the method and the host of a client request. Hosts past the
 // limit are resolved each time.
-func (r *Recorder) host(method, scheme, hostport string) *host {
-	k := hostKey{method, scheme, hostport}
+func (r *Recorder) host(k hostKey) *host {
 	h, ok := r.hosts.get(k, r.newHost)
 	if !ok {
 		h = r.newHost(k)
@@ -34,50 +36,88 @@ func (r *Recorder) host(method, scheme, hostport string) *host {
 }
 
 func (r *Recorder) newHost(k hostKey) *host {
-	address, port := splitHost(k.host)
-	if port == 0 {
-		port = 80
-		if k.scheme == "https" {
-			port = 443
-		}
+	h := &host{address: k.service}
+	if h.address == "" {
+		h.address, h.port = splitHost(k.host)
+		h.port = portOf(h.port, k.scheme)
 	}
-	return &host{
-		address: address,
-		attrs: []attribute.KeyValue{
-			semconv.HTTPRequestMethodKey.String(k.method),
-			semconv.ServerAddressKey.String(address),
-			semconv.ServerPortKey.Int(port),
-		},
-		metrics: r.metrics.HTTPClient(k.method, k.scheme, address, port),
+	attrs := []attribute.KeyValue{
+		semconv.HTTPRequestMethodKey.String(k.method),
+		semconv.ServerAddressKey.String(bounded(h.address)),
+	}
+	if h.port != 0 {
+		attrs = append(attrs, semconv.ServerPortKey.Int(h.port))
+	}
+	h.start = []trace.SpanStartOption{clientKind, trace.WithAttributes(attrs...)}
+	h.metrics = r.metrics.HTTPClient(k.method, k.scheme, h.address, h.port)
+	return h
+}
+
+// portOf returns port or, if that is 0, the one that goes without saying.
+func portOf(port int, scheme string) int {
+	switch {
+	case port != 0:
+		return port
+	case scheme == "https":
+		return 443
+	default:
+		return 80
 	}
 }
 
-// StartHTTPClient begins the record of a request about to be sent. name is the
-// downstream service's name, used in place of the URL's host in metrics and on
-// the span if it is not empty.
-func (r *Recorder) StartHTTPClient(req *http.Request, name string) *Call {
+// StartHTTPClient begins the record of a request about to be sent. service is
+// the downstream service's name, used in place of the URL's host and port in
+// metrics, and in place of the host on the span, if it is not empty.
+func (r *Recorder) StartHTTPClient(req *http.Request, service string) *Call {
 	c := &Call{recorder: r, kind: HTTPClient, allowed: r.egress.Allows(req.URL.Host)}
-	method := r.httpMethods.Name(req.Method)
-	hostport := req.URL.Host
-	if name != "" {
-		hostport = name
+	c.http.method, c.http.scheme = r.httpMethods.Name(req.Method), req.URL.Scheme
+	c.http.path, c.http.peer = bounded(req.URL.Path), req.URL.Host
+	k := hostKey{method: c.http.method, scheme: c.http.scheme, service: service}
+	if service == "" {
+		k.host = req.URL.Host
 	}
-	h := r.host(method, req.URL.Scheme, hostport)
-	opts := []trace.SpanStartOption{
-		trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(h.attrs...),
-		trace.WithAttributes(semconv.URLFullKey.String(safeURL(req))),
-	}
+	c.http.host = r.host(k)
 	ctx := req.Context()
-	c.begin(ctx, semconv.HTTPSpanName(method, ""), opts)
+	c.begin(ctx, semconv.HTTPSpanName(c.http.method, ""), c.http.host.start)
 	c.inherit(ctx)
-	c.http.method, c.http.scheme, c.http.path = method, req.URL.Scheme, bounded(req.URL.Path)
-	c.http.host = h
-	c.http.peer = req.URL.Host
-	c.SetSizes(req.ContentLength, -1)
-	h.metrics.Begin()
+	if c.recording {
+		c.Span.SetAttributes(c.sentAttributes(req)...)
+	}
+	c.requestSize = req.ContentLength
+	if req.ContentLength == 0 && req.Body != nil && req.Body != http.NoBody {
+		c.requestSize = -1
+	}
+	c.http.host.metrics.Begin()
 	return c
 }
+
+// sentAttributes are the attributes of a request that only a recorded span pays
+// for.
+func (c *Call) sentAttributes(req *http.Request) []attribute.KeyValue {
+	kvs := append(make([]attribute.KeyValue, 0, 3), semconv.URLFullKey.String(safeURL(req)))
+	if c.http.method == metrics.Other {
+		kvs = append(kvs, semconv.HTTPRequestMethodOriginalKey.String(bounded(req.Method)))
+	}
+	if c.http.host.port == 0 {
+		_, port := splitHost(req.URL.Host)
+		kvs = append(kvs, semconv.ServerPortKey.Int(portOf(port, c.http.scheme)))
+	}
+	return kvs
+}
+
+// SetResponse notes what a response's header says. It is called before the
+// record is finished.
+func (c *Call) SetResponse(resp *http.Response) {
+	c.http.protocol = protocolVersion(resp.ProtoMajor, resp.ProtoMinor)
+	c.replySize = resp.ContentLength
+	if c.http.method == http.MethodHead {
+		c.replySize = 0
+	}
+}
+
+// ReadBody counts bytes of a response's body, whose length its header need not
+// say.
+func (c *Call) ReadBody(n int) { c.received.Add(int64(n)) }
 
 // FinishHTTPClient ends the record; see [Call.FinishHTTPServer].
 func (c *Call) FinishHTTPClient(s *HTTPStatus, message string) {
@@ -86,6 +126,12 @@ func (c *Call) FinishHTTPClient(s *HTTPStatus, message string) {
 	}
 	h := c.http.host
 	c.outcome = s.outcome
+	if n := c.received.Load(); c.replySize < 0 && n > 0 {
+		c.replySize = n
+	}
+	if c.recording && c.http.protocol != "" {
+		c.Span.SetAttributes(semconv.NetworkProtocolVersionKey.String(c.http.protocol))
+	}
 	c.stop(s.spanStatus(), message, s.attrs)
 	h.metrics.End(s.code, s.errorType, c.Duration(), c.exemplar())
 	if level, ok := c.logLevel(false); ok {
@@ -94,11 +140,16 @@ func (c *Call) FinishHTTPClient(s *HTTPStatus, message string) {
 		l.str(string(semconv.HTTPRequestMethodKey), c.http.method)
 		l.str(string(semconv.ServerAddressKey), h.address)
 		l.str(string(semconv.URLPathKey), c.http.path)
-		if s.code != 0 {
-			l.add(slog.Int(string(semconv.HTTPResponseStatusCodeKey), s.code))
-		}
+		l.statusCode(s.code)
 		l.str("peer", c.http.peer)
 		c.writeLine(&l, level, s.errorType, message)
+	}
+}
+
+// statusCode adds the status of a response, if there was one.
+func (l *line) statusCode(code int) {
+	if code != 0 {
+		l.add(slog.Int(string(semconv.HTTPResponseStatusCodeKey), code))
 	}
 }
 

@@ -3,9 +3,9 @@
 package record
 
 import (
-	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -58,31 +58,45 @@ func IncomingHTTP(h http.Header) Incoming {
 // StartHTTPServer begins the record of a request that arrived.
 func (r *Recorder) StartHTTPServer(req *http.Request, in Incoming) *Call {
 	c := &Call{recorder: r, kind: HTTPServer}
-	method := r.httpMethods.Name(req.Method)
-	scheme := "http"
+	c.http.method, c.http.scheme = r.httpMethods.Name(req.Method), "http"
 	if req.TLS != nil {
-		scheme = "https"
+		c.http.scheme = "https"
 	}
-	opts := append(make([]trace.SpanStartOption, 0, 3),
-		trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(
-			semconv.HTTPRequestMethodKey.String(method),
-			semconv.URLSchemeKey.String(scheme),
-			semconv.URLPathKey.String(bounded(req.URL.Path)),
-		))
+	c.http.path, c.http.peer = bounded(req.URL.Path), req.RemoteAddr
 	ctx, correlation, link := r.accept(req.Context(), &in)
-	c.begin(ctx, semconv.HTTPSpanName(method, ""), r.withLink(opts, link))
+	start := starts.Get().(*httpStart)
+	c.begin(ctx, semconv.HTTPSpanName(c.http.method, ""), r.withLink(start.options(c), link))
+	starts.Put(start)
 	c.CorrelationID = correlation
 	c.takeForwarded(&in)
-	c.http.method, c.http.scheme, c.http.path = method, scheme, bounded(req.URL.Path)
-	c.http.peer = req.RemoteAddr
 	if c.recording {
-		c.Span.SetAttributes(r.requestAttributes(req, method)...)
+		c.Span.SetAttributes(r.requestAttributes(req, c.http.method)...)
 	}
-	c.http.server = r.metrics.HTTPServer(method, scheme)
+	c.http.server = r.metrics.HTTPServer(c.http.method, c.http.scheme)
 	c.http.server.Begin()
 	return c
 }
+
+// starts holds what requests' spans start with, for reuse: a tracer copies it.
+var starts = sync.Pool{New: func() any { return new(httpStart) }}
+
+type httpStart struct {
+	attrs [3]attribute.KeyValue
+	opts  [2]trace.SpanStartOption
+}
+
+// options are the attributes that a sampler can decide by: a route there is not yet.
+func (s *httpStart) options(c *Call) []trace.SpanStartOption {
+	s.attrs = [...]attribute.KeyValue{
+		semconv.HTTPRequestMethodKey.String(c.http.method),
+		semconv.URLSchemeKey.String(c.http.scheme),
+		semconv.URLPathKey.String(c.http.path),
+	}
+	s.opts = [...]trace.SpanStartOption{serverKind, trace.WithAttributes(s.attrs[:]...)}
+	return s.opts[:]
+}
+
+var serverKind, clientKind = trace.WithSpanKind(trace.SpanKindServer), trace.WithSpanKind(trace.SpanKindClient)
 
 // requestAttributes are the attributes of a request that only a recorded span
 // pays for.
@@ -105,15 +119,18 @@ func (r *Recorder) requestAttributes(req *http.Request, method string) []attribu
 	if ua := req.UserAgent(); ua != "" {
 		kvs = append(kvs, semconv.UserAgentOriginalKey.String(bounded(ua)))
 	}
-	return append(kvs, semconv.NetworkProtocolVersionKey.String(protocolVersion(req.ProtoMajor, req.ProtoMinor)))
+	if v := protocolVersion(req.ProtoMajor, req.ProtoMinor); v != "" {
+		kvs = append(kvs, semconv.NetworkProtocolVersionKey.String(v))
+	}
+	return kvs
 }
 
 // SetRoute notes the pattern a request matched, as [http.Request.Pattern] has
 // it. It may be called until the record is finished; the last one counts.
 func (c *Call) SetRoute(pattern string) { c.http.pattern = pattern }
 
-// HasRoute reports whether a pattern was noted.
-func (c *Call) HasRoute() bool { return c.http.pattern != "" }
+// Route returns the pattern that was noted, or "".
+func (c *Call) Route() string { return c.http.pattern }
 
 // FinishHTTPServer ends the record: the span, then the observation and the log
 // line from the span's own two clock readings. message describes an error; it
@@ -124,7 +141,7 @@ func (c *Call) FinishHTTPServer(s *HTTPStatus, message string) {
 	}
 	rt := c.recorder.route(c.http.method, c.http.pattern)
 	c.outcome = s.outcome
-	if c.recording && rt.path != "" && !c.external {
+	if c.recording && rt.path != "" {
 		c.Span.SetName(rt.name)
 		c.Span.SetAttributes(rt.attrs...)
 	}
@@ -136,7 +153,7 @@ func (c *Call) FinishHTTPServer(s *HTTPStatus, message string) {
 		l.str(string(semconv.HTTPRequestMethodKey), c.http.method)
 		l.str(string(semconv.HTTPRouteKey), rt.path)
 		l.str(string(semconv.URLPathKey), c.http.path)
-		l.add(slog.Int(string(semconv.HTTPResponseStatusCodeKey), s.code))
+		l.statusCode(s.code)
 		l.str("peer", c.http.peer)
 		c.writeLine(&l, level, s.errorType, message)
 	}
@@ -166,6 +183,7 @@ func splitHost(hostport string) (string, int) {
 	return host, port
 }
 
+// protocolVersion is the network.protocol.version of HTTP, "" if it is unknown.
 func protocolVersion(major, minor int) string {
 	switch {
 	case major == 1 && minor == 1:
@@ -174,7 +192,9 @@ func protocolVersion(major, minor int) string {
 		return "1.0"
 	case major == 2:
 		return "2"
-	default:
+	case major == 3:
 		return "3"
+	default:
+		return ""
 	}
 }
