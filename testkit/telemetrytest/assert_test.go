@@ -132,7 +132,7 @@ func TestRunIsRead(t *testing.T) {
 	if got := tr.Logs().Len(); got != 5 {
 		t.Errorf("%d lines of the trace, want 4 of calls and 1 of the handler", got)
 	}
-	if run.Traces().Len() != 1 || len(run.Spans()) != 4 || len(tr.Spans()) != 4 {
+	if run.Traces().Len() != 1 || len(run.Spans()) != 5 || len(tr.Spans()) != 5 {
 		t.Errorf("%d traces, %d spans, %d in the trace", run.Traces().Len(), len(run.Spans()), len(tr.Spans()))
 	}
 }

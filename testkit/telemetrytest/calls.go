@@ -19,11 +19,13 @@ const errorTypeKey = "error.type"
 // of attributes and log keys; the labels of a metric are the same with
 // underscores for dots.
 type CallKind struct {
-	// Name is for failure messages.
+	// Name is for failure messages, a noun such as "rpc server call".
 	Name string
-	// Span is the kind of the calls' spans. A span of that kind is a call if it
-	// has the first of the Keys.
+	// Span is the kind of the calls' spans.
 	Span trace.SpanKind
+	// Mark is the attribute that makes a span of that kind such a call. The
+	// default is the first of the Keys. Of several kinds that fit, the first counts.
+	Mark string
 	// Message is the message of the request log line. With none, lines are not
 	// compared.
 	Message string
@@ -37,27 +39,33 @@ type CallKind struct {
 }
 
 // DefaultCalls returns the four kinds of call that package record makes records
-// of, named after the OpenTelemetry semantic conventions
-// (https://opentelemetry.io/docs/specs/semconv/).
+// of, and the attempts of gRPC clients, which have no line of their own. Names
+// are those of the OpenTelemetry semantic conventions
+// (https://opentelemetry.io/docs/specs/semconv/) and, for attempts, of gRFC A72.
 func DefaultCalls() []CallKind {
 	return []CallKind{
 		{
-			Name: "rpc server", Span: trace.SpanKindServer, Message: "rpc server call",
+			Name: "rpc server call", Span: trace.SpanKindServer, Message: "rpc server call",
 			Metric: "rpc_server_call_duration_seconds",
 			Keys:   []string{"rpc.method"}, Code: "rpc.response.status_code",
 		},
 		{
-			Name: "rpc client", Span: trace.SpanKindClient, Message: "rpc client call",
+			Name: "rpc client attempt", Span: trace.SpanKindClient, Mark: "previous-rpc-attempts",
+			Metric: "rpc_client_attempt_duration_seconds",
+			Keys:   []string{"rpc.method"}, Code: "rpc.response.status_code",
+		},
+		{
+			Name: "rpc client call", Span: trace.SpanKindClient, Message: "rpc client call",
 			Metric: "rpc_client_call_duration_seconds",
 			Keys:   []string{"rpc.method"}, Code: "rpc.response.status_code",
 		},
 		{
-			Name: "http server", Span: trace.SpanKindServer, Message: "http server request",
+			Name: "http server request", Span: trace.SpanKindServer, Message: "http server request",
 			Metric: "http_server_request_duration_seconds",
 			Keys:   []string{"http.request.method", "http.route"}, Code: "http.response.status_code",
 		},
 		{
-			Name: "http client", Span: trace.SpanKindClient, Message: "http client request",
+			Name: "http client request", Span: trace.SpanKindClient, Message: "http client request",
 			Metric: "http_client_request_duration_seconds",
 			Keys:   []string{"http.request.method", "server.address"}, Code: "http.response.status_code",
 		},
@@ -69,6 +77,14 @@ func (k *CallKind) validate() error {
 		return errors.New("Keys of " + k.Name + " is empty: without one, no span is known as a call")
 	}
 	return nil
+}
+
+// mark is the attribute that makes a span a call of this kind.
+func (k *CallKind) mark() string {
+	if k.Mark != "" {
+		return k.Mark
+	}
+	return k.Keys[0]
 }
 
 // dims are the attributes that tell calls of this kind apart.
@@ -105,7 +121,7 @@ func (s *Span) attrText(key string) string {
 func (c *check) callKind(s *Span) *CallKind {
 	for i := range c.config.calls {
 		k := &c.config.calls[i]
-		if _, ok := s.Attr(k.Keys[0]); !ok || s.Kind != k.Span {
+		if _, ok := s.Attr(k.mark()); !ok || s.Kind != k.Span {
 			continue
 		}
 		for _, not := range c.config.notCalls {

@@ -31,6 +31,7 @@ func (f *fakeTB) String() string { return strings.Join(f.errors, "\n") }
 // Kinds of call, as DefaultCalls orders them.
 const (
 	rpcServer = iota
+	rpcAttempt
 	rpcClient
 	httpServer
 	httpClient
@@ -114,6 +115,9 @@ func (w *world) begin(ctx context.Context, service string, kind int, name string
 	for i, key := range c.kind.Keys {
 		c.span.SetAttributes(attribute.String(key, c.values[i]))
 	}
+	if c.kind.Mark != "" {
+		c.span.SetAttributes(attribute.Int(c.kind.Mark, 0))
+	}
 	return c
 }
 
@@ -164,11 +168,13 @@ func (c *call) finish(code string) { c.end(code).line().count() }
 func (w *world) request() {
 	gw := w.begin(context.Background(), "gateway", httpServer, "GET /orders/{id}")
 	out := w.begin(gw.ctx, "gateway", rpcClient, "shop.Order/Get")
-	in := w.begin(out.ctx, "order", rpcServer, "shop.Order/Get")
+	attempt := w.begin(out.ctx, "gateway", rpcAttempt, "shop.Order/Get")
+	in := w.begin(attempt.ctx, "order", rpcServer, "shop.Order/Get")
 	w.logger("order").InfoContext(in.ctx, "looked up", in.ids()...)
 	pay := w.begin(in.ctx, "order", httpClient, "POST payment")
 	pay.finish("503")
 	in.finish("UNAVAILABLE")
+	attempt.end("UNAVAILABLE").count()
 	out.finish("UNAVAILABLE")
 	gw.finish("502")
 }

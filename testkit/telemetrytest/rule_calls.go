@@ -22,7 +22,7 @@ func findCallLines(c *check) {
 		}
 		lines[s]++
 		if c.callKind(s) != k {
-			c.addLine(l, "%s is no %s call, and a line says so", s, k.Name)
+			c.addLine(l, "%s is no %s, and a line says so", s, k.Name)
 		}
 	}
 	for _, s := range c.spans {
@@ -32,9 +32,9 @@ func findCallLines(c *check) {
 		}
 		switch n := lines[s]; {
 		case n > 1:
-			c.addSpan(s, "%d request log lines name this %s call", n, k.Name)
+			c.addSpan(s, "%d request log lines name this %s", n, k.Name)
 		case n == 0 && !c.isUnlogged(s):
-			c.addSpan(s, "no request log line names this %s call", k.Name)
+			c.addSpan(s, "no request log line names this %s", k.Name)
 		}
 	}
 }

@@ -133,6 +133,26 @@ var callBreaches = []breach{
 		want: []string{"of gateway", "1 in", "0 calls"},
 	},
 	{
+		name: "attempt not counted", rule: telemetrytest.CallCount,
+		play: func(w *world) { w.begin(context.Background(), "order", rpcAttempt, "shop.Order/Put").end("OK") },
+		want: []string{"rpc client attempt shop.Order/Put OK of order", "0 in", "1 call as"},
+	},
+	{
+		name: "attempt counted twice", rule: telemetrytest.CallCount,
+		play: func(w *world) {
+			w.begin(context.Background(), "order", rpcAttempt, "shop.Order/Put").end("OK").count().count()
+		},
+		want: []string{"2 in", "1 call as"},
+	},
+	{
+		name: "attempt not counted, with others unsampled", rule: telemetrytest.CallCount,
+		play: func(w *world) {
+			w.unrecorded().line().observe("shop.Order/Put", "OK")
+			w.begin(context.Background(), "order", rpcAttempt, "shop.Order/Put").end("OK")
+		},
+		want: []string{"0 in", "1 call as"},
+	},
+	{
 		name: "unsampled and not counted", rule: telemetrytest.CallCount,
 		play: func(w *world) { w.unrecorded().line() },
 		want: []string{"shop.Order/Put OK", "0 in", "1 call as"},
@@ -143,6 +163,14 @@ var callAllowances = []allowance{
 	{
 		name: "unsampled",
 		play: func(w *world) { w.unrecorded().line().observe("shop.Order/Put", "OK") },
+	},
+	{
+		name: "unsampled attempt",
+		play: func(w *world) {
+			w.unrecorded().line().observe("shop.Order/Put", "OK")
+			c := w.begin(context.Background(), "order", rpcAttempt, "shop.Order/Put").end("OK").count()
+			c.observe("shop.Order/Put", "OK") // the unsampled one
+		},
 	},
 	{
 		name: "dropped by one service and kept by another",
@@ -242,7 +270,7 @@ func TestOtherKindsOfCall(t *testing.T) {
 	w.request() // of no kind that is asked about
 	w.logger("order").Info("listening")
 	got := w.problems(t, opts...)
-	if len(got) != 2 || got[0].Rule != telemetrytest.CallLine || !strings.Contains(got[1].Message, "query call SELECT 0 of order: 2 in db_seconds, and 1 call") {
+	if len(got) != 2 || got[0].Rule != telemetrytest.CallLine || !strings.Contains(got[1].Message, "query SELECT 0 of order: 2 in db_seconds, and 1 call") {
 		t.Errorf("got %v, want a missing line and a call counted twice", got)
 	}
 }

@@ -70,7 +70,11 @@ func (c *check) compareCounts(k *CallKind) {
 		r.example = s
 	})
 	for _, key := range slices.Sorted(maps.Keys(rows)) {
-		if r := rows[key]; r.calls != r.counted {
+		r := rows[key]
+		if r.counted > r.calls && c.mayHide(k, r.service) {
+			continue
+		}
+		if r.counted != r.calls {
 			c.addCount(k, r)
 		}
 	}
@@ -83,6 +87,13 @@ func (c *check) measured() map[string]bool {
 		services[g.service] = true
 	}
 	return services
+}
+
+// mayHide reports whether the run may lack calls of a service that its metrics
+// have: unsampled ones, if they have no request log line either.
+func (c *check) mayHide(k *CallKind, service string) bool {
+	sampledAll := len(c.unsampled) == 0 && len(c.config.unsampled) == 0
+	return !sampledAll && (k.Message == "" || !c.logs(service) || len(c.config.unlogged) > 0)
 }
 
 // eachKnownCall calls f for every call of a kind that has ended; s is nil if
@@ -129,7 +140,7 @@ func (a admissions) within(service string, v values) values {
 
 func (c *check) addCount(k *CallKind, r *row) {
 	c.add("%s%s: %d in %s, and %s as spans and log lines",
-		k.Name+" call "+r.values.String(), ofService(r.service), r.counted, k.Metric, count(int(r.calls), "call"))
+		k.Name+" "+r.values.String(), ofService(r.service), r.counted, k.Metric, count(int(r.calls), "call"))
 	if r.example != nil {
 		p := &c.found[len(c.found)-1]
 		p.TraceID, p.SpanID = r.example.TraceID(), r.example.SpanID()

@@ -89,7 +89,7 @@ func (c *check) compareExemplar(e exemplar, k *CallKind) {
 	why := ""
 	for _, s := range candidates {
 		if c.callKind(s) != k {
-			why = "leads to " + s.String() + ", which is no " + k.Name + " call"
+			why = "leads to " + s.String() + ", which is no " + k.Name
 			continue
 		}
 		switch want, got := k.of(s.attrText), k.of(func(d string) string { return e.series.label(label(d)) }); {

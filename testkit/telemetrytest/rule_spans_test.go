@@ -47,7 +47,7 @@ var spanBreaches = []breach{
 				w.spanAt(context.Background(), "one of many", 0, 1)
 			}
 		},
-		want: []string{"no room for 14 spans", "WithMaxSpans"},
+		want: []string{"no room for 15 spans", "WithMaxSpans"},
 	},
 	{
 		name: "too many lines", rule: telemetrytest.RunComplete,
