@@ -42,7 +42,7 @@ type Telemetry interface {
 	TracerProvider() trace.TracerProvider
 	// Propagator reads and writes the headers of identities.
 	Propagator() propagation.TextMapPropagator
-	// SlogHandler exports log records; nil if they are not exported.
+	// SlogHandler exports log records, redacted; nil if they are not exported.
 	SlogHandler() slog.Handler
 	// Shutdown flushes what is buffered, until ctx ends.
 	Shutdown(ctx context.Context) error

@@ -102,6 +102,10 @@ func (s *Service) setUpTelemetry() error {
 		return fmt.Errorf("WithTelemetry: %w", err)
 	}
 	s.telemetry = t
+	// What telemetry itself loses is for the metrics to tell.
+	if c, ok := t.(interface{ Collector() prometheus.Collector }); ok {
+		return s.registry.Register(c.Collector())
+	}
 	return nil
 }
 
@@ -147,7 +151,7 @@ func (s *Service) logHandler() slog.Handler {
 	if export == nil {
 		return h
 	}
-	return slog.NewMultiHandler(h, logging.NewHandler(export, service))
+	return slog.NewMultiHandler(h, export)
 }
 
 // serverBudget is the budget of requests served: the caller's deadline, capped.
