@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package internal_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// budget is how many foreign modules something may bring with it. Limits are what
+// is there, and no more: one that is to grow says here what for.
+type budget struct {
+	what string // a package, or a module
+	max  int
+	why  string
+}
+
+// linkBudgets limit the modules that end up in a user's binary, by package. The
+// first that matches counts.
+var linkBudgets = []budget{
+	{"./ctxutil", 8, "the OpenTelemetry API, which is otel, trace, metric, log, auto/sdk and what they use: logr, stdr, xxhash"},
+	{"./logging", 3, "otel and otel/trace with xxhash: a program that only logs gets no propagation, and so no logr"},
+	{"./resilience/...", 9, "ctxutil's, and gobreaker"},
+	{"./health", 0, "a probe needs nothing"},
+	{"./metrics", 16, "ctxutil's, and client_golang with its seven: client_model, common, procfs, perks, goautoneg, x/sys, protobuf"},
+	{"./record", 17, "those of metrics and resilience: the engine adds none"},
+	{"./httpmw", 17, "the record's: a service that only speaks HTTP links no gRPC"},
+	{"./interceptors", 22, "the record's, and gRPC with genproto, x/net and x/text, and otelgrpc, the second engine"},
+	{"./", 22, "the front door brings what both adapters bring, and nothing of its own"},
+	{"./testkit/telemetrytest", 18, "client_golang's and the SDK, which needs uuid; no gRPC"},
+	{"./telemetry/sampler", 11, "the SDK alone: for users who set it up by themselves"},
+	{"./telemetry/tail", 11, "as for the samplers"},
+	{"./telemetry/...", 48, "the SDK, and an exporter for whatever OTEL_* may ask for: OTLP over gRPC and HTTP and the terminal, three signals, five propagators"},
+}
+
+// graphBudgets limit the modules in a user's go.sum and version selection, by
+// module, whether they are linked or not.
+var graphBudgets = []budget{
+	{"./", 80, "otel, grpc and client_golang with what they name themselves: 79 before a line of ours"},
+	{"./telemetry", 135, "the exporters and propagators name each other and their backends: the reason why this is a module of its own"},
+}
+
+// unbudgeted modules are nobody's dependency.
+var unbudgeted = map[string]string{
+	"./examples":                    "users copy it, and do not import it",
+	"./benchmarks":                  "it measures peers, and has to have them",
+	"./metrics/internal/goldentest": "it holds our names against another library's",
+	"./lint":                        "users install the binary",
+	"./cmd/fairlead":                "users install the binary",
+}
+
+// checkLinks compares the modules that packages link with their budgets. A public
+// package without a budget has none to spend.
+func checkLinks(g graph, budgets []budget) []string {
+	var bad []string
+	for _, p := range g.sorted() {
+		if unbudgeted[p.module] != "" || p.name == "main" || strings.Contains(p.path, "/internal/") {
+			continue
+		}
+		i := slices.IndexFunc(budgets, func(b budget) bool { return matches(b.what, p.path) })
+		if i < 0 {
+			bad = append(bad, fmt.Sprintf("%s has no budget, and links %d modules: %s", p.path, len(p.modules), strings.Join(p.modules, ", ")))
+			continue
+		}
+		if b := budgets[i]; len(p.modules) > b.max {
+			bad = append(bad, fmt.Sprintf("%s links %d modules, and may link %d (%s): %s", p.path, len(p.modules), b.max, b.why, strings.Join(p.modules, ", ")))
+		}
+	}
+	return bad
+}
+
+// checkGraph compares the size of a module's graph with its budget.
+func checkGraph(module string, size int, budgets []budget) []string {
+	if unbudgeted[module] != "" {
+		return nil
+	}
+	i := slices.IndexFunc(budgets, func(b budget) bool { return b.what == module })
+	if i < 0 {
+		return []string{fmt.Sprintf("module %s has no budget, and %d modules in its graph", module, size)}
+	}
+	if b := budgets[i]; size > b.max {
+		return []string{fmt.Sprintf("module %s has %d modules in its graph, and may have %d: %s", module, size, b.max, b.why)}
+	}
+	return nil
+}
+
+func TestLinkBudgets(t *testing.T) {
+	report(t, checkLinks(load(t), linkBudgets))
+}
+
+func TestGraphBudgets(t *testing.T) {
+	dirs, err := moduleDirs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		module := relative(modulePath(dir))
+		if unbudgeted[module] != "" {
+			continue
+		}
+		out, err := goTool(dir, "list", "-m", "all")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		size := 0
+		for line := range bytes.Lines(out) {
+			if !bytes.HasPrefix(line, []byte(rootModule)) {
+				size++
+			}
+		}
+		report(t, checkGraph(module, size, graphBudgets))
+	}
+}
+
+// TestGoLines holds the go line of every module at the minor version: a patch
+// version would force it on everybody who depends on us.
+func TestGoLines(t *testing.T) {
+	dirs, err := moduleDirs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		out, err := goTool(dir, "list", "-m", "-f", "{{.GoVersion}}")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		report(t, checkGoLine(relative(modulePath(dir)), strings.TrimSpace(string(out))))
+	}
+}
+
+func checkGoLine(module, version string) []string {
+	if version != "1.26.0" {
+		return []string{"module " + module + " asks for go " + version + ": must be 1.26.0, in every go.mod alike"}
+	}
+	return nil
+}
