@@ -4,18 +4,12 @@ package interceptors
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
 )
 
 // ClientOption configures [NewClient].
@@ -47,7 +41,7 @@ func WithDialOptions(opts ...grpc.DialOption) ClientOption {
 // stubs. It is a [grpc.ClientConnInterface] and safe for concurrent use.
 type Client struct {
 	*grpc.ClientConn
-	handshakes *watchedCredentials
+	watch *connectWatch
 }
 
 // NewClient returns a connection to target, as [grpc.NewClient] does, with
@@ -62,9 +56,9 @@ func NewClient(target string, opts ...ClientOption) (*Client, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("interceptors: NewClient %q: %w", target, err)
 	}
-	creds := &watchedCredentials{TransportCredentials: c.credentials(), last: new(atomic.Pointer[error])}
+	watch := &connectWatch{}
 	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(creds),
+		grpc.WithTransportCredentials(&watchedCredentials{TransportCredentials: c.credentials(), watch: watch}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second},
 			MinConnectTimeout: c.connectTimeout,
@@ -72,18 +66,23 @@ func NewClient(target string, opts ...ClientOption) (*Client, error) {
 		grpc.WithKeepaliveParams(c.keepalive),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxReceiveBytes)),
 	}
+	if !hasProxy() { // to which only grpc-go's own dialer connects
+		dial = append(dial, grpc.WithContextDialer(watch.dial))
+	}
 	dial = append(dial, DialOptions(c.interceptors...)...)
 	cc, err := grpc.NewClient(target, append(dial, c.dialOptions...)...)
 	if err != nil {
 		return nil, fmt.Errorf("interceptors: NewClient %q: %w", target, err)
 	}
-	return &Client{ClientConn: cc, handshakes: creds}, nil
+	return &Client{ClientConn: cc, watch: watch}, nil
 }
 
 // WaitReady connects, and waits until a call could be sent. It fails when ctx
 // ends, when the connection is closed, and at once when waiting cannot help:
-// the server's certificate is refused, or it does not speak TLS. The error
-// wraps the reason of the last failed handshake, if there was one.
+// one side refuses the other's certificate, or the server does not speak TLS.
+// The error wraps the cause of ctx and the reason why connecting failed last,
+// if it did; through a proxy, or with a dialer of your own, only a reason that
+// came up after dialling is known.
 func (c *Client) WaitReady(ctx context.Context) error {
 	c.Connect()
 	for {
@@ -96,60 +95,16 @@ func (c *Client) WaitReady(ctx context.Context) error {
 		case connectivity.Idle:
 			c.Connect()
 		case connectivity.TransientFailure:
-			if err := c.handshakes.failure(); isPermanent(err) {
+			if err := c.watch.failure(); isPermanent(err) {
 				return fmt.Errorf("interceptors: WaitReady %s: %w", c.Target(), err)
 			}
 		}
 		if !c.WaitForStateChange(ctx, state) {
-			return fmt.Errorf("interceptors: WaitReady %s: %v: %w", c.Target(), state, errors.Join(context.Cause(ctx), c.handshakes.failure()))
+			err := context.Cause(ctx)
+			if reason := c.watch.failure(); reason != nil {
+				err = fmt.Errorf("%w: %w", err, reason)
+			}
+			return fmt.Errorf("interceptors: WaitReady %s: %v: %w", c.Target(), state, err)
 		}
 	}
-}
-
-// isPermanent reports whether a handshake that failed with err will fail again.
-func isPermanent(err error) bool {
-	if err == nil {
-		return false
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[tls.AlertError](err)
-	return ok
-}
-
-// watchedCredentials remember why the last handshake failed: grpc-go tells it
-// only in the text of a call's error.
-type watchedCredentials struct {
-	credentials.TransportCredentials
-	last *atomic.Pointer[error] // shared by clones
-}
-
-// ClientHandshake implements [credentials.TransportCredentials].
-func (w *watchedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := w.TransportCredentials.ClientHandshake(ctx, authority, raw)
-	if err != nil {
-		w.last.Store(&err)
-	} else {
-		w.last.Store(nil)
-	}
-	return conn, info, err
-}
-
-// Clone implements [credentials.TransportCredentials].
-func (w *watchedCredentials) Clone() credentials.TransportCredentials {
-	return &watchedCredentials{TransportCredentials: w.TransportCredentials.Clone(), last: w.last}
-}
-
-func (w *watchedCredentials) failure() error {
-	if err := w.last.Load(); err != nil {
-		return *err
-	}
-	return nil
 }

@@ -3,21 +3,12 @@
 package interceptors_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -25,26 +16,34 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/fairlead-go/fairlead/interceptors"
-	"github.com/fairlead-go/fairlead/logging"
-	"github.com/fairlead-go/fairlead/metrics"
-	"github.com/fairlead-go/fairlead/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// service is a test service whose methods are functions.
+// service is a test service whose methods do what handle says once they have
+// the request: streams have then been read to their end, and answered with as
+// many messages as came, or two. A method may be replaced as a whole.
 type service struct {
 	testgrpc.UnimplementedTestServiceServer
+	handle func(context.Context) error
 	unary  func(context.Context, *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error)
 	duplex func(testgrpc.TestService_FullDuplexCallServer) error
 	input  func(testgrpc.TestService_StreamingInputCallServer) error
+	output func(testgrpc.TestService_StreamingOutputCallServer) error
+}
+
+func (s *service) do(ctx context.Context) error {
+	if s.handle == nil {
+		return nil
+	}
+	return s.handle(ctx)
 }
 
 func (s *service) UnaryCall(ctx context.Context, r *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
-	if s.unary == nil {
-		return &testgrpc.SimpleResponse{}, nil
+	if s.unary != nil {
+		return s.unary(ctx, r)
 	}
-	return s.unary(ctx, r)
+	return &testgrpc.SimpleResponse{}, s.do(ctx)
 }
 
 func (s *service) FullDuplexCall(ss testgrpc.TestService_FullDuplexCallServer) error {
@@ -53,7 +52,7 @@ func (s *service) FullDuplexCall(ss testgrpc.TestService_FullDuplexCallServer) e
 	}
 	for {
 		if _, err := ss.Recv(); err == io.EOF {
-			return nil
+			return s.do(ss.Context())
 		} else if err != nil {
 			return err
 		}
@@ -64,106 +63,108 @@ func (s *service) FullDuplexCall(ss testgrpc.TestService_FullDuplexCallServer) e
 }
 
 func (s *service) StreamingInputCall(ss testgrpc.TestService_StreamingInputCallServer) error {
-	return s.input(ss)
-}
-
-// telemetry captures what a recorder writes.
-type telemetry struct {
-	spans    *tracetest.SpanRecorder
-	provider *sdktrace.TracerProvider
-	registry *prometheus.Registry
-	logs     *lines
-	recorder *record.Recorder
-}
-
-// lines collects JSON log lines.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// all returns the lines logged so far.
-func (l *lines) all(t *testing.T) []map[string]any {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []map[string]any
-	for line := range strings.Lines(l.buf.String()) {
-		var m map[string]any
-		if err := json.Unmarshal([]byte(line), &m); err != nil {
-			t.Fatalf("log line %q: %v", line, err)
-		}
-		out = append(out, m)
+	if s.input != nil {
+		return s.input(ss)
 	}
-	return out
-}
-
-// withMessage returns the one line with a message.
-func (l *lines) withMessage(t *testing.T, msg string) map[string]any {
-	t.Helper()
-	var found []map[string]any
-	for _, m := range l.all(t) {
-		if m["msg"] == msg {
-			found = append(found, m)
+	for {
+		if _, err := ss.Recv(); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
 		}
 	}
-	if len(found) != 1 {
-		t.Fatalf("%d lines with message %q, want 1; all lines: %v", len(found), msg, l.all(t))
+	if err := s.do(ss.Context()); err != nil {
+		return err
 	}
-	return found[0]
+	return ss.SendAndClose(&testgrpc.StreamingInputCallResponse{})
 }
 
-func newTelemetry(t testing.TB, sampler sdktrace.Sampler, opts ...record.Option) *telemetry {
-	t.Helper()
-	tel := &telemetry{spans: tracetest.NewSpanRecorder(), registry: prometheus.NewRegistry(), logs: &lines{}}
-	tel.provider = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithSpanProcessor(tel.spans))
-	set, err := metrics.New(tel.registry)
+func (s *service) StreamingOutputCall(_ *testgrpc.StreamingOutputCallRequest, ss testgrpc.TestService_StreamingOutputCallServer) error {
+	if s.output != nil {
+		return s.output(ss)
+	}
+	for range 2 {
+		if err := ss.Send(&testgrpc.StreamingOutputCallResponse{}); err != nil {
+			return err
+		}
+	}
+	return s.do(ss.Context())
+}
+
+// callKind is one kind of call, made from its start to its end.
+type callKind struct {
+	name   string
+	method string
+	call   func(context.Context, testgrpc.TestServiceClient, ...grpc.CallOption) error
+	// sent and received are the messages of a stream as its client counts them
+	// when the handler succeeds, and when it fails.
+	sent, received, receivedFailing float64
+}
+
+var callKinds = []callKind{
+	{name: "unary", method: "grpc.testing.TestService/UnaryCall", call: callUnary},
+	{name: "client stream", method: "grpc.testing.TestService/StreamingInputCall", call: callInput, sent: 2, received: 1},
+	{name: "server stream", method: "grpc.testing.TestService/StreamingOutputCall", call: callOutput, sent: 1, received: 2, receivedFailing: 2},
+	{name: "bidi stream", method: "grpc.testing.TestService/FullDuplexCall", call: callDuplex, sent: 2, received: 2, receivedFailing: 2},
+}
+
+func callUnary(ctx context.Context, c testgrpc.TestServiceClient, opts ...grpc.CallOption) error {
+	_, err := c.UnaryCall(ctx, &testgrpc.SimpleRequest{}, opts...)
+	return err
+}
+
+func callInput(ctx context.Context, c testgrpc.TestServiceClient, opts ...grpc.CallOption) error {
+	cs, err := c.StreamingInputCall(ctx, opts...)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	logger := slog.New(logging.NewHandler(slog.NewJSONHandler(tel.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	tel.recorder, err = record.New(append([]record.Option{
-		record.WithTracerProvider(tel.provider), record.WithMetrics(set), record.WithLogger(logger),
-	}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tel
-}
-
-// ended returns the ended spans of a kind.
-func (tel *telemetry) ended(kind trace.SpanKind) []sdktrace.ReadOnlySpan {
-	var out []sdktrace.ReadOnlySpan
-	for _, s := range tel.spans.Ended() {
-		if s.SpanKind() == kind {
-			out = append(out, s)
+	for range 2 {
+		if err := cs.Send(&testgrpc.StreamingInputCallRequest{}); err != nil {
+			break // CloseAndRecv has the status
 		}
 	}
-	return out
+	_, err = cs.CloseAndRecv()
+	return err
 }
 
-// one returns the one ended span of a kind.
-func (tel *telemetry) one(t *testing.T, kind trace.SpanKind) sdktrace.ReadOnlySpan {
-	t.Helper()
-	spans := tel.ended(kind)
-	if len(spans) != 1 {
-		t.Fatalf("%d ended spans of kind %v, want 1", len(spans), kind)
+func callOutput(ctx context.Context, c testgrpc.TestServiceClient, opts ...grpc.CallOption) error {
+	cs, err := c.StreamingOutputCall(ctx, &testgrpc.StreamingOutputCallRequest{}, opts...)
+	if err != nil {
+		return err
 	}
-	return spans[0]
+	return drain(cs)
 }
 
-func attrsOf(s sdktrace.ReadOnlySpan) map[attribute.Key]attribute.Value {
-	m := map[attribute.Key]attribute.Value{}
-	for _, kv := range s.Attributes() {
-		m[kv.Key] = kv.Value
+func callDuplex(ctx context.Context, c testgrpc.TestServiceClient, opts ...grpc.CallOption) error {
+	cs, err := c.FullDuplexCall(ctx, opts...)
+	if err != nil {
+		return err
 	}
-	return m
+	for range 2 {
+		if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+			break
+		}
+		if _, err := cs.Recv(); err != nil {
+			return err
+		}
+	}
+	if err := cs.CloseSend(); err != nil {
+		return err
+	}
+	return drain(cs)
+}
+
+// drain receives until the end, and returns nil if that was a good one.
+func drain(cs interface {
+	Recv() (*testgrpc.StreamingOutputCallResponse, error)
+}) error {
+	for {
+		if _, err := cs.Recv(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // serve runs srv on loopback memory and returns a connection to it.

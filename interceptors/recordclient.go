@@ -4,7 +4,7 @@ package interceptors
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -47,11 +47,9 @@ func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
 func (i *Recording) StreamClient() grpc.StreamClientInterceptor {
 	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 		call := i.startClient(ctx, method, cc, streamKind(desc.ClientStreams, desc.ServerStreams))
-		var ended atomic.Bool
+		var ended sync.Once // and not a flag: who comes second returns to its caller with all done
 		done := func(err error) {
-			if ended.CompareAndSwap(false, true) {
-				finish(call, clientStatuses, err, nil, nil)
-			}
+			ended.Do(func() { finish(call, clientStatuses, err, nil, nil) })
 		}
 		openErr := errPanic // until open has returned
 		defer func() {

@@ -5,10 +5,12 @@ package interceptors
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
 )
@@ -70,15 +72,32 @@ func newStatuses(server bool) *statuses {
 // that describes it.
 func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, string) {
 	st, message := s.ofError(err)
-	if st == s.known[codes.DeadlineExceeded] {
+	switch st {
+	case s.known[codes.Canceled]:
+		if isLate(call) {
+			return s.known[codes.DeadlineExceeded], context.DeadlineExceeded.Error()
+		}
+	case s.known[codes.DeadlineExceeded]:
 		switch {
 		case call.Refused():
-			st = s.refused
+			return s.refused, message
 		case call.TimedOut():
-			st = s.timeout
+			return s.timeout, message
 		}
 	}
 	return st, message
+}
+
+// deadlineSlack is how much earlier than its server's clock a client's may run
+// out: what the request was on its way longer than the news of its end.
+const deadlineSlack = 10 * time.Millisecond
+
+// isLate reports whether a call that was cancelled ran out of time: a gRPC
+// client whose deadline passes resets the stream, which a server that has not
+// yet noticed the deadline takes for a caller who gave up.
+func isLate(call *record.Call) bool {
+	left, ok := ctxutil.Remaining(call)
+	return ok && call.Kind().IsServer() && call.Err() != nil && left <= deadlineSlack
 }
 
 // ofError is of, by the error alone.

@@ -85,11 +85,3 @@ func (a *Attempt) Finish(s *RPCStatus, message string) {
 	a.call.rpc.metrics.Attempt(s.code, s.errorType, end.Sub(a.start), ex)
 }
 
-// Method returns "pkg.Service/Method" of a call over gRPC, [metrics.Other] if
-// nobody registered it, and "" of other calls.
-func (c *Call) Method() string {
-	if c.rpc == nil {
-		return ""
-	}
-	return c.rpc.name
-}
