@@ -3,7 +3,6 @@
 package httpmw
 
 import (
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -33,10 +32,10 @@ func cloneHeader(h http.Header) http.Header {
 	return maps.Clone(h)
 }
 
-// watchBody calls read with the number of bytes of each read of resp's body,
+// watchBody calls read, if it is not nil, with what each read of resp's body gave,
 // and done once, when the body is at its end, fails or is closed: with nil if it
 // was read to its end or closed, otherwise with the error that ended it.
-func watchBody(resp *http.Response, read func(int), done func(error)) {
+func watchBody(resp *http.Response, read func([]byte), done func(error)) {
 	if resp.Body == nil || resp.Body == http.NoBody {
 		done(nil)
 		return
@@ -53,7 +52,7 @@ func watchBody(resp *http.Response, read func(int), done func(error)) {
 type body struct {
 	io.ReadCloser
 	over atomic.Bool
-	read func(int) // may be nil
+	read func([]byte) // may be nil
 	done func(error)
 }
 
@@ -61,12 +60,13 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.read != nil {
-		b.read(n)
+		b.read(p[:n])
 	}
-	switch {
-	case errors.Is(err, io.EOF):
+	switch err {
+	case nil:
+	case io.EOF: //nolint:errorlint // an end is told by this value alone, see io.Reader
 		b.end(nil)
-	case err != nil:
+	default:
 		b.end(err)
 	}
 	return n, err

@@ -53,6 +53,9 @@ func (d *deadlines) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, time.Now().Add(timeout), ctxutil.ErrCallerDeadline)
 		defer cancel()
+		if deadline, _ := ctx.Deadline(); call != nil {
+			call.SetCallerDeadline(deadline)
+		}
 	}
 	limited, cancel, err := ctxutil.WithBudget(ctx, d.budget)
 	if err != nil {

@@ -73,7 +73,7 @@ func finishWithBody(call *record.Call, req *http.Request, resp *http.Response) {
 	stop := context.AfterFunc(ctx, func() {
 		call.FinishHTTPClient(failureOf(call, code, ctx.Err()), ctx.Err().Error())
 	})
-	watchBody(resp, call.ReadBody, func(err error) {
+	watchBody(resp, func(p []byte) { call.ReadBody(len(p)) }, func(err error) {
 		stop()
 		if err != nil {
 			call.FinishHTTPClient(failureOf(call, code, err), fmt.Sprint("reading the body: ", err))

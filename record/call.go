@@ -56,6 +56,7 @@ type httpCall struct {
 	pattern              string // servers: as ServeMux matched it
 	peer                 string
 	protocol             string              // clients: of the response
+	deadline             time.Time           // servers: the caller's
 	host                 *host               // clients
 	server               *metrics.HTTPServer // servers
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -124,6 +125,10 @@ func (r *Recorder) requestAttributes(req *http.Request, method string) []attribu
 	}
 	return kvs
 }
+
+// SetCallerDeadline notes the deadline that came with a request: in a header,
+// so that the context it arrived with does not have it.
+func (c *Call) SetCallerDeadline(t time.Time) { c.http.deadline = t }
 
 // SetRoute notes the pattern a request matched, as [http.Request.Pattern] has
 // it. It may be called until the record is finished; the last one counts.

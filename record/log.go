@@ -148,7 +148,7 @@ func (c *Call) levelOf(o resilience.Outcome, quiet bool) (slog.Level, bool) {
 func (c *Call) writeLine(l *line, level slog.Level, errorType, message string) {
 	l.str(string(semconv.ErrorTypeKey), errorType)
 	l.add(slog.Float64(DurationKey, float64(c.end.Sub(c.start))/float64(time.Millisecond)))
-	if deadline, ok := c.Deadline(); ok {
+	if deadline, ok := c.callersDeadline(); ok {
 		l.add(slog.Float64("deadline_left_ms", float64(deadline.Sub(c.end))/float64(time.Millisecond)))
 	}
 	if peer := c.peer.Load(); peer != nil {
@@ -173,6 +173,15 @@ func (c *Call) writeLine(l *line, level slog.Level, errorType, message string) {
 	}
 	c.addRequestAttrs(&rec, l)
 	_ = c.recorder.log.Handle(c, rec) // a logger has nobody to tell that it cannot log
+}
+
+// callersDeadline returns the deadline of whoever made the call or, on a client,
+// whoever asked for it.
+func (c *Call) callersDeadline() (time.Time, bool) {
+	if !c.http.deadline.IsZero() {
+		return c.http.deadline, true
+	}
+	return c.Deadline()
 }
 
 // DurationKey is the request log's key for a call's duration in milliseconds,
