@@ -84,4 +84,3 @@ func (a *Attempt) Finish(s *RPCStatus, message string) {
 	}
 	a.call.rpc.metrics.Attempt(s.code, s.errorType, end.Sub(a.start), ex)
 }
-

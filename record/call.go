@@ -81,21 +81,15 @@ type caught struct {
 	stack []byte
 }
 
-// FromContext returns the innermost call in ctx, or nil.
+// FromContext returns the innermost call in ctx, or nil. Work that was detached
+// from a call belongs to it no longer.
 func FromContext(ctx context.Context) *Call {
-	c, _ := ctx.Value(callKey{}).(*Call)
-	return c
-}
-
-type callKey struct{}
-
-// Value returns what the call adds to its parent's values. It is part of being
-// a context and of no other use.
-func (c *Call) Value(key any) any {
-	if _, ok := key.(callKey); ok {
-		return c
+	s := scope.From(ctx)
+	if s == nil {
+		return nil
 	}
-	return c.Scope.Value(key)
+	c, _ := s.Owner.(*Call)
+	return c
 }
 
 // begin starts the call's span in ctx, or gives the call an identity where
@@ -122,7 +116,7 @@ func (c *Call) keepUnrecorded(parent *scope.Scope, span trace.Span) {
 // that no tracer knows.
 func (c *Call) identify(ctx context.Context) (context.Context, trace.Span) {
 	if sc := trace.SpanContextFromContext(ctx); !sc.IsValid() {
-		ctx = trace.ContextWithSpanContext(ctx, newSpanContext(sc.TraceID()))
+		ctx = trace.ContextWithSpanContext(ctx, scope.NewSpanContext(sc.TraceID()))
 		c.Unrecorded = true
 	}
 	return ctx, trace.SpanFromContext(ctx)
@@ -131,6 +125,7 @@ func (c *Call) identify(ctx context.Context) (context.Context, trace.Span) {
 // adopt makes c the context of a span that runs already.
 func (c *Call) adopt(ctx context.Context, span trace.Span) {
 	c.Init(ctx, span)
+	c.Owner = c
 	c.SetRedact(c.recorder.redact)
 	c.recording = span.IsRecording()
 	c.requestSize, c.replySize = -1, -1

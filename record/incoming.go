@@ -4,8 +4,6 @@ package record
 
 import (
 	"context"
-	"encoding/binary"
-	"math/rand/v2"
 	"slices"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -88,20 +86,6 @@ func (r *Recorder) callers(ctx context.Context, in *Incoming, carrier propagatio
 		ctx = baggage.ContextWithBaggage(ctx, b)
 	}
 	return ctx, parent
-}
-
-// newSpanContext returns an unsampled identity for a call that no SDK gave
-// one, in the trace tid or, if that is zero, in a new one.
-func newSpanContext(tid trace.TraceID) trace.SpanContext {
-	for !tid.IsValid() {
-		binary.BigEndian.PutUint64(tid[:8], rand.Uint64())
-		binary.BigEndian.PutUint64(tid[8:], rand.Uint64())
-	}
-	var sid trace.SpanID
-	for !sid.IsValid() {
-		binary.BigEndian.PutUint64(sid[:], rand.Uint64())
-	}
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: tid, SpanID: sid})
 }
 
 // splitPropagator says which of p's formats the record handles itself, by

@@ -53,6 +53,8 @@ type Scope struct {
 	CorrelationID string
 	// Forwarded holds the allow-listed headers that travel on to the next hop.
 	Forwarded []Header
+	// Owner is the record that the scope is part of; nil if there is none.
+	Owner any
 	// Unrecorded says that no tracer knows this identity: it was made up so
 	// that logs correlate. Sent on as a traceparent it would tell the next hop
 	// that somebody decided against sampling, so only its trace id is sent.
