@@ -7,7 +7,8 @@ import "slices"
 // Rule is the name of one rule of [Check].
 type Rule string
 
-// The rules.
+// The rules, in the order they are checked. What each demands, and why, is in its
+// [RuleInfo]: see [Rules].
 const (
 	RunComplete   Rule = "run-complete"
 	SpanEnded     Rule = "span-ended"
