@@ -65,9 +65,9 @@ const (
 // when it is first seen; what is no status code shares one.
 type statuses struct {
 	server  bool
-	known   [600]atomic.Pointer[record.HTTPStatus]
-	refused [600]atomic.Pointer[record.HTTPStatus] // by a policy of this process
-	timeout *record.HTTPStatus                     // 504 by a time limit of this process
+	known   [1000]atomic.Pointer[record.HTTPStatus]
+	refused [1000]atomic.Pointer[record.HTTPStatus] // by a policy of this process
+	timeout *record.HTTPStatus                      // 504 by a time limit of this process
 }
 
 var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
