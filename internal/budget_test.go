@@ -23,7 +23,7 @@ type budget struct {
 var linkBudgets = []budget{
 	{"./ctxutil", 8, "the OpenTelemetry API, which is otel, trace, metric, log, auto/sdk and what they use: logr, stdr, xxhash"},
 	{"./logging", 3, "otel and otel/trace with xxhash: a program that only logs gets no propagation, and so no logr"},
-	{"./resilience/...", 9, "ctxutil's, and gobreaker"},
+	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
 	{"./health", 0, "a probe needs nothing"},
 	{"./metrics", 16, "ctxutil's, and client_golang with its seven: client_model, common, procfs, perks, goautoneg, x/sys, protobuf"},
 	{"./record", 17, "those of metrics and resilience: the engine adds none"},
