@@ -170,16 +170,37 @@ func drain(cs interface {
 // serve runs srv on loopback memory and returns a connection to it.
 func serve(t testing.TB, srv testgrpc.TestServiceServer, so []grpc.ServerOption, do []grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
+	return serveAt(t, "passthrough:///inventory", srv, so, do)
+}
+
+// serveAt is serve under another target.
+func serveAt(t testing.TB, target string, srv testgrpc.TestServiceServer, so []grpc.ServerOption, do []grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
 	lis := bufconn.Listen(1 << 20)
+	do = append([]grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }),
+	}, do...)
+	return serveOn(t, lis, target, srv, so, do)
+}
+
+// serveTCP is serve over a real socket, under its address.
+func serveTCP(t testing.TB, srv testgrpc.TestServiceServer, so []grpc.ServerOption, do []grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, lis, "passthrough:///"+lis.Addr().String(), srv, so, do)
+}
+
+func serveOn(t testing.TB, lis net.Listener, target string, srv testgrpc.TestServiceServer, so []grpc.ServerOption, do []grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
 	s := grpc.NewServer(so...)
 	testgrpc.RegisterTestServiceServer(s, srv)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Serve(lis) })
-	do = append([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }),
-	}, do...)
-	cc, err := grpc.NewClient("passthrough:///inventory", do...)
+	do = append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, do...)
+	cc, err := grpc.NewClient(target, do...)
 	if err != nil {
 		t.Fatal(err)
 	}

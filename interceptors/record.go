@@ -48,7 +48,9 @@ func (f recordOption) applyRecord(i *Recording) { f(i) }
 // on: add [Recovery] to end it.
 //
 // Every answer carries the trace id in the header x-trace-id, and x-request-id
-// if the caller sent one. It panics if r is nil.
+// if the caller sent one. Of a call that fails before it has answered anything
+// they are in the trailer: a header would say that the server has begun to
+// answer, and end gRPC's own retries. It panics if r is nil.
 func Record(r *record.Recorder, opts ...RecordOption) *Recording {
 	if r == nil {
 		panic("interceptors: Record: nil recorder")
@@ -66,7 +68,7 @@ func (i *Recording) UnaryServer() grpc.UnaryServerInterceptor {
 		m := i.recorder.RPCServerMethod(info.FullMethod, metrics.Unary)
 		call := i.startServer(ctx, m)
 		returned := false
-		defer i.endServer(call, &returned, req, &resp, &err)
+		defer i.endServer(call, nil, &returned, req, &resp, &err)
 		resp, err = i.serve(call, req, next)
 		returned = true
 		return resp, err
@@ -95,9 +97,10 @@ func (i *Recording) StreamServer() grpc.StreamServerInterceptor {
 			call.SetOriginalMethod(info.FullMethod)
 		}
 		returned := false
+		counted := &serverStream{ServerStream: ss, ctx: call, call: call}
 		var none any
-		defer i.endServer(call, &returned, nil, &none, &err)
-		err = i.serveStream(srv, &serverStream{ServerStream: ss, ctx: call, call: call}, next)
+		defer i.endServer(call, counted, &returned, nil, &none, &err)
+		err = i.serveStream(srv, counted, next)
 		returned = true
 		return err
 	}
@@ -116,21 +119,17 @@ func (i *Recording) serveStream(srv any, ss *serverStream, next grpc.StreamHandl
 	return next(srv, ss)
 }
 
-// startServer begins the record and answers with its ids.
+// startServer begins the record.
 func (i *Recording) startServer(ctx context.Context, m *record.RPC) *record.Call {
 	var remote, local net.Addr
 	if p, ok := peer.FromContext(ctx); ok {
 		remote, local = p.Addr, p.LocalAddr
 	}
 	in := i.incoming(ctx)
-	var call *record.Call
 	if i.adopt {
-		call = i.recorder.AdoptRPCServer(ctx, m, in, remote)
-	} else {
-		call = i.recorder.StartRPCServer(ctx, m, in, remote, local)
+		return i.recorder.AdoptRPCServer(ctx, m, in, remote)
 	}
-	answerIDs(ctx, call)
-	return call
+	return i.recorder.StartRPCServer(ctx, m, in, remote, local)
 }
 
 // answers holds the metadata of answers for reuse: grpc-go copies what it is
@@ -144,15 +143,18 @@ type answer struct {
 	requestID []string
 }
 
-// answerIDs puts the call's ids into the header of its answer.
-func answerIDs(ctx context.Context, call *record.Call) {
+// answerIDs puts the call's ids into its answer: into the header or, if that is
+// not to be sent or was sent already, into the trailer.
+func answerIDs(call *record.Call, header bool) {
 	a := answers.Get().(*answer)
 	a.md[ctxutil.KeyTraceID][0] = call.TraceID()
 	if call.CorrelationID != "" {
 		a.requestID[0] = call.CorrelationID
 		a.md[ctxutil.KeyRequestID] = a.requestID
 	}
-	_ = grpc.SetHeader(ctx, a.md) // fails only outside of a server, where nobody reads it
+	if !header || grpc.SetHeader(call, a.md) != nil {
+		_ = grpc.SetTrailer(call, a.md) // fails only outside of a server, where nobody reads it
+	}
 	delete(a.md, ctxutil.KeyRequestID)
 	answers.Put(a)
 }
@@ -180,8 +182,8 @@ func (i *Recording) incoming(ctx context.Context) record.Incoming {
 
 // endServer is deferred around a handler. It finishes the record, and makes of
 // *err what the peer is to see. A handler that has not returned has panicked,
-// or ended its goroutine, which nobody can answer for.
-func (i *Recording) endServer(call *record.Call, returned *bool, req any, resp *any, err *error) {
+// or ended its goroutine, which nobody can answer for. Of a unary call ss is nil.
+func (i *Recording) endServer(call *record.Call, ss *serverStream, returned *bool, req any, resp *any, err *error) {
 	if !*returned {
 		*resp, *err = nil, errGoexit
 		if v := recover(); v != nil {
@@ -192,6 +194,9 @@ func (i *Recording) endServer(call *record.Call, returned *bool, req any, resp *
 			}
 			*err = i.recovery.answer(call, v)
 		}
+	}
+	if ss == nil || !ss.answered.Load() {
+		answerIDs(call, *err == nil)
 	}
 	finish(call, serverStatuses, *err, req, *resp)
 	if *err != nil {

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/record"
@@ -27,15 +29,30 @@ func (s *contextStream) Context() context.Context { return s.ctx }
 // it wraps, it may be used by one sender and one receiver at a time.
 type serverStream struct {
 	grpc.ServerStream
-	ctx  context.Context
-	call *record.Call
+	ctx      context.Context
+	call     *record.Call
+	answered atomic.Bool // the answer has begun, and has the call's ids
 }
 
 // Context returns the call's context.
 func (s *serverStream) Context() context.Context { return s.ctx }
 
+// answer puts the ids into the header of an answer about to begin.
+func (s *serverStream) answer() {
+	if !s.answered.Load() && s.answered.CompareAndSwap(false, true) {
+		answerIDs(s.call, true)
+	}
+}
+
+// SendHeader sends the header, with the ids.
+func (s *serverStream) SendHeader(md metadata.MD) error {
+	s.answer()
+	return s.ServerStream.SendHeader(md)
+}
+
 // SendMsg sends and counts m.
 func (s *serverStream) SendMsg(m any) error {
+	s.answer()
 	err := s.ServerStream.SendMsg(m)
 	if err == nil {
 		s.call.Sent()

@@ -28,6 +28,7 @@ type telemetry struct {
 	provider *sdktrace.TracerProvider
 	registry *prometheus.Registry
 	logs     *lines
+	logger   *slog.Logger
 	recorder *record.Recorder
 }
 
@@ -82,9 +83,9 @@ func newTelemetry(t testing.TB, sampler sdktrace.Sampler, opts ...record.Option)
 	if err != nil {
 		t.Fatal(err)
 	}
-	logger := slog.New(logging.NewHandler(slog.NewJSONHandler(tel.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	tel.logger = slog.New(logging.NewHandler(slog.NewJSONHandler(tel.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	tel.recorder, err = record.New(append([]record.Option{
-		record.WithTracerProvider(tel.provider), record.WithMetrics(set), record.WithLogger(logger),
+		record.WithTracerProvider(tel.provider), record.WithMetrics(set), record.WithLogger(tel.logger),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

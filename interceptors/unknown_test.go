@@ -41,14 +41,14 @@ func TestUnknownMethods(t *testing.T) {
 	cc := serve(t, &service{}, interceptors.ServerOptions(interceptors.Record(tel.recorder), interceptors.Recovery()), nil)
 	const calls = 100
 	for i := range calls {
-		var header metadata.MD
-		err := cc.Invoke(t.Context(), fmt.Sprintf("/no.such.Service%d/Method", i), &testgrpc.Empty{}, &testgrpc.Empty{}, grpc.Header(&header))
+		var trailer metadata.MD
+		err := cc.Invoke(t.Context(), fmt.Sprintf("/no.such.Service%d/Method", i), &testgrpc.Empty{}, &testgrpc.Empty{}, grpc.Trailer(&trailer))
 		st := status.Convert(err)
 		if st.Code() != codes.Unimplemented || strings.Contains(st.Message(), "no.such") {
 			t.Fatalf("err = %v, want Unimplemented, and not what was asked for", err)
 		}
-		if len(header.Get("x-trace-id")) != 1 {
-			t.Fatalf("header %v has no trace id", header)
+		if len(trailer.Get("x-trace-id")) != 1 {
+			t.Fatalf("trailer %v has no trace id", trailer)
 		}
 	}
 	tel.noneLeft(t)

@@ -60,7 +60,7 @@ func (r *Recorder) accept(ctx context.Context, in *Incoming) (_ context.Context,
 func (r *Recorder) callers(ctx context.Context, in *Incoming, carrier propagation.TextMapCarrier) (context.Context, trace.SpanContext) {
 	var parent trace.SpanContext
 	if r.others != nil && carrier != nil {
-		extracted := r.others.Extract(ctx, carrier)
+		extracted := r.others.Extract(ctx, beyondW3C{carrier})
 		if sc := trace.SpanContextFromContext(extracted); !sc.Equal(trace.SpanContextFromContext(ctx)) {
 			parent = sc
 		}

@@ -98,9 +98,26 @@ func withoutSpan(ctx context.Context) context.Context {
 	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 }
 
-// beyondW3C is a carrier that does not take W3C's headers, which the record
-// writes itself.
+// beyondW3C is a carrier without W3C's headers, which the record reads and
+// writes itself: a propagator made of several would do it again, with other
+// rules, and report what peers got wrong to OpenTelemetry's error handler.
 type beyondW3C struct{ propagation.TextMapCarrier }
+
+// Get implements [propagation.TextMapCarrier].
+func (c beyondW3C) Get(key string) string {
+	if isW3C(key) {
+		return ""
+	}
+	return c.TextMapCarrier.Get(key)
+}
+
+// Values implements [propagation.ValuesGetter].
+func (c beyondW3C) Values(key string) []string {
+	if isW3C(key) {
+		return nil
+	}
+	return valuesOf(c.TextMapCarrier, key)
+}
 
 // Set implements [propagation.TextMapCarrier].
 func (c beyondW3C) Set(key, value string) {
