@@ -10,8 +10,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -286,5 +289,42 @@ func TestNewRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("New(%q) = %v, want an error with %q", tc.name, err, tc.want)
 		}
+	}
+}
+
+// TestSignals: a service ends by SIGTERM, unless it is told to leave signals
+// alone.
+func TestSignals(t *testing.T) {
+	svc := mustNew(t, "polite", fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler))
+	deaf := mustNew(t, "deaf", fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler), fairlead.WithoutSignals())
+	keep := make(chan os.Signal, 1)
+	signal.Notify(keep, syscall.SIGTERM) // so that the test survives
+	defer signal.Stop(keep)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended, deafEnded := make(chan error, 1), make(chan error, 1)
+	go func() { deafEnded <- deaf.Run(ctx) }()
+	go func() { ended <- svc.Run(t.Context()) }()
+	for { // until Run listens for signals
+		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Run = %v after SIGTERM", err)
+			}
+		case <-time.After(10 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	select {
+	case err := <-deafEnded:
+		t.Errorf("a service without signals ended: %v", err)
+	default:
+	}
+	cancel()
+	if err := <-deafEnded; err != nil {
+		t.Errorf("Run = %v after its context ended", err)
 	}
 }

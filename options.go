@@ -67,6 +67,7 @@ type config struct {
 	middleware    []httpmw.Middleware
 	serverTimeout time.Duration
 	drainTimeout  time.Duration
+	noSignals     bool
 	errs          []error
 }
 
@@ -214,3 +215,8 @@ func WithDrainTimeout(d time.Duration) Option {
 		}
 	})
 }
+
+// WithoutSignals leaves SIGINT and SIGTERM alone: the service ends with the
+// context given to Run, and by nothing else. For processes of several services,
+// which end in an order of their own.
+func WithoutSignals() Option { return optionFunc(func(c *config) { c.noSignals = true }) }

@@ -35,13 +35,16 @@ func (s *Service) listen(name, addr string, serve func(net.Listener) error, stop
 	return nil
 }
 
-// Run serves until ctx ends, the process gets SIGINT or SIGTERM, or a server
-// fails. Then it ends in order: the service says it is not ready, servers take
+// Run serves until ctx ends, the process gets SIGINT or SIGTERM (but see
+// [WithoutSignals]), or a server fails. Then it ends in order: the service says it is not ready, servers take
 // no new requests and finish those under way for at most the drain timeout,
 // connections are closed, telemetry is flushed. It returns nil if it was asked
 // to end and did so cleanly. A second signal ends the process as usual.
 func (s *Service) Run(ctx context.Context) error {
-	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	release := func() {}
+	if !s.config.noSignals {
+		ctx, release = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	}
 	defer release()
 	failed := make(chan error, len(s.servers))
 	var serving sync.WaitGroup
