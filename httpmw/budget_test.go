@@ -22,8 +22,13 @@ import (
 // stack is the whole fused stack with a real SDK whose spans go nowhere.
 func stack(tb testing.TB, sampler sdktrace.Sampler) *record.Recorder {
 	tb.Helper()
+	return stackOn(tb, sampler, prometheus.NewRegistry())
+}
+
+func stackOn(tb testing.TB, sampler sdktrace.Sampler, registry *prometheus.Registry) *record.Recorder {
+	tb.Helper()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithSpanProcessor(discard{}))
-	set, err := metrics.New(prometheus.NewRegistry())
+	set, err := metrics.New(registry)
 	if err != nil {
 		tb.Fatal(err)
 	}

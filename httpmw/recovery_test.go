@@ -78,7 +78,7 @@ func TestUnreturned(t *testing.T) {
 	} {
 		for proto, http2 := range protocols {
 			t.Run(fmt.Sprint(tc.end, ", recovery ", tc.recovery, ", ", proto), func(t *testing.T) {
-				g := newRig(t)
+				g, tc := newRig(t), tc
 				if http2 && tc.end == "panic in the middle of ReadFrom" {
 					tc.answer, tc.status = 500, 500 // there is no ReadFrom, and nothing was written yet
 				}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/internal/semconv"
 	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
 )
@@ -38,7 +39,7 @@ func OutcomeOf(code int) resilience.Outcome {
 		return resilience.OutcomeCanceled
 	}
 	switch {
-	case code < 100 || code >= 500:
+	case code < 100 || code >= 500: // those of no class, too
 		return resilience.OutcomeServerFault
 	case code >= 400:
 		return resilience.OutcomeClientFault
@@ -62,12 +63,12 @@ const (
 )
 
 // statuses are the record's view of every status, on one side. Each is made
-// when it is first seen; what is no status code shares one.
+// when it is first seen.
 type statuses struct {
 	server  bool
-	known   [1000]atomic.Pointer[record.HTTPStatus]
-	refused [1000]atomic.Pointer[record.HTTPStatus] // by a policy of this process
-	timeout *record.HTTPStatus                      // 504 by a time limit of this process
+	known   [600]atomic.Pointer[record.HTTPStatus]
+	refused [600]atomic.Pointer[record.HTTPStatus] // by a policy of this process
+	timeout *record.HTTPStatus                     // 504 by a time limit of this process
 }
 
 var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
@@ -78,10 +79,9 @@ func newStatuses(server bool) *statuses {
 
 // of returns the record's view of a status that ended call.
 func (s *statuses) of(call *record.Call, code int) *record.HTTPStatus {
-	if code < 0 || code >= len(s.known) {
-		code = 0
-	}
 	switch {
+	case code < 100 || code >= len(s.known): // no status code, though net/http lets it pass
+		return record.NewHTTPFailure(code, semconv.Other, resilience.OutcomeServerFault)
 	case code >= 400 && call.Refused():
 		return s.made(&s.refused[code], code, resilience.OutcomeRejected)
 	case code == http.StatusGatewayTimeout && call.TimedOut():
@@ -110,7 +110,7 @@ func failureOf(call *record.Call, code int, err error) *record.HTTPStatus {
 	switch by := call.EndedBy(); {
 	case call.Refused() || isRejection(err):
 		reason, outcome = reasonRejected, resilience.OutcomeRejected
-	case by == ctxutil.EndTimeout:
+	case by == ctxutil.EndTimeout || call.TimedOut():
 		reason, outcome = reasonTimeout, resilience.OutcomeTimeout
 	case by == ctxutil.EndCallerDeadline:
 		reason, outcome = reasonTimeout, resilience.OutcomeCallerDeadline
