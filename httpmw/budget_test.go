@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,47 +80,119 @@ func serverAllocs(h http.Handler) float64 {
 	})
 }
 
-func TestServerAllocationBudget(t *testing.T) {
-	bare := serverAllocs(bareHandler())
+// canned is a transport that costs nothing by itself.
+type canned struct{ response http.Response }
+
+func (c *canned) RoundTrip(*http.Request) (*http.Response, error) {
+	resp := c.response
+	resp.Body = io.NopCloser(strings.NewReader("ok"))
+	return &resp, nil
+}
+
+func bareTransport() http.RoundTripper {
+	return &canned{http.Response{StatusCode: 200, ProtoMajor: 2, ContentLength: 2, Header: http.Header{}}}
+}
+
+// newSent is a request with what a client usually has: headers, and a context
+// that can end.
+func newSent(tb testing.TB) *http.Request {
+	ctx, cancel := context.WithCancel(context.Background())
+	tb.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://shop:8080/orders/17", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Header.Set("User-Agent", "shop/1.0")
+	r.Header.Set("Accept", "application/json")
+	return r
+}
+
+func roundTripOnce(tb testing.TB, rt http.RoundTripper, r *http.Request, buf []byte) {
+	resp, err := rt.RoundTrip(r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for err == nil {
+		_, err = resp.Body.Read(buf)
+	}
+	_ = resp.Body.Close()
+}
+
+func clientAllocs(tb testing.TB, rt http.RoundTripper) float64 {
+	r, buf := newSent(tb), make([]byte, 64)
+	return testing.AllocsPerRun(2000, func() { roundTripOnce(tb, rt, r, buf) })
+}
+
+// TestAllocationBudget holds the record to its budget over the bare handler and
+// transport: span, metrics with exemplars, request log, recovery; on the client
+// the copy of the request and its headers that the contract of RoundTripper asks
+// for, and the watch over the response's body.
+func TestAllocationBudget(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	server, client := serverAllocs(bareHandler()), clientAllocs(t, bareTransport())
 	for _, tc := range []struct {
-		name    string
-		sampler sdktrace.Sampler
-		budget  float64
+		name           string
+		sampler        sdktrace.Sampler
+		server, client float64
 	}{
-		{"sampled", sdktrace.AlwaysSample(), 35},
-		{"unsampled", sdktrace.NeverSample(), 16},
+		{"sampled", sdktrace.AlwaysSample(), 20, 24},
+		{"unsampled", sdktrace.NeverSample(), 11, 16},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := httpmw.Chain(bareHandler(), httpmw.Record(stack(t, tc.sampler)), httpmw.Recovery())
-			got := serverAllocs(h) - bare
-			t.Logf("%.0f allocations a request over bare's %.0f", got, bare)
-			if got > tc.budget {
-				t.Errorf("%.0f allocations a request over bare, budget %.0f", got, tc.budget)
+			rec := stack(t, tc.sampler)
+			got := serverAllocs(httpmw.Chain(bareHandler(), httpmw.Record(rec), httpmw.Recovery())) - server
+			t.Logf("%.0f allocations a request served over bare's %.0f", got, server)
+			if got > tc.server {
+				t.Errorf("%.0f allocations a request served over bare, budget %.0f", got, tc.server)
+			}
+			got = clientAllocs(t, httpmw.RecordTransport(rec, "shop")(bareTransport())) - client
+			t.Logf("%.0f allocations a request sent over bare's %.0f", got, client)
+			if got > tc.client {
+				t.Errorf("%.0f allocations a request sent over bare, budget %.0f", got, tc.client)
 			}
 		})
 	}
 }
 
+// variants are what the benchmarks compare.
+func variants(tb testing.TB) map[string]*record.Recorder {
+	return map[string]*record.Recorder{
+		"bare":      nil,
+		"unsampled": stack(tb, sdktrace.NeverSample()),
+		"sampled":   stack(tb, sdktrace.AlwaysSample()),
+	}
+}
+
 func BenchmarkServer(b *testing.B) {
-	for _, bc := range []struct {
-		name string
-		h    func() http.Handler
-	}{
-		{"bare", bareHandler},
-		{"unsampled", func() http.Handler {
-			return httpmw.Chain(bareHandler(), httpmw.Record(stack(b, sdktrace.NeverSample())), httpmw.Recovery())
-		}},
-		{"sampled", func() http.Handler {
-			return httpmw.Chain(bareHandler(), httpmw.Record(stack(b, sdktrace.AlwaysSample())), httpmw.Recovery())
-		}},
-	} {
-		b.Run(bc.name, func(b *testing.B) {
-			h := bc.h()
+	for name, rec := range variants(b) {
+		b.Run(name, func(b *testing.B) {
+			h := bareHandler()
+			if rec != nil {
+				h = httpmw.Chain(h, httpmw.Record(rec), httpmw.Recovery())
+			}
 			w, r := &quietWriter{header: http.Header{}}, newServed()
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
 				h.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+func BenchmarkClient(b *testing.B) {
+	for name, rec := range variants(b) {
+		b.Run(name, func(b *testing.B) {
+			rt := bareTransport()
+			if rec != nil {
+				rt = httpmw.RecordTransport(rec, "shop")(rt)
+			}
+			r, buf := newSent(b), make([]byte, 64)
+			b.ReportAllocs()
+			for b.Loop() {
+				roundTripOnce(b, rt, r, buf)
 			}
 		})
 	}
