@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
+)
+
+// Shop is the shop while it runs. A Shop must be stopped.
+type Shop interface {
+	// Instances returns the services in the order in which they started.
+	Instances() []Instance
+	// Traces returns what is known of the requests of all services.
+	Traces() report.Source
+	// Stop ends the services, each before those it calls, and waits for what
+	// they have in hand, until ctx ends. It is called once.
+	Stop(ctx context.Context) error
+}
+
+// Start runs all services in this process.
+func Start(ctx context.Context, cfg Config) (Shop, error) {
+	s := &shop{env: env{cfg: cfg, services: registry.New(), recorder: report.NewRecorder()}}
+	for _, name := range Names() {
+		r, err := s.start(ctx, name)
+		if err != nil {
+			return nil, errors.Join(err, s.Stop(ctx))
+		}
+		s.running = append(s.running, r)
+	}
+	return s, nil
+}
+
+type shop struct {
+	env
+	running []*running
+}
+
+func (s *shop) Instances() []Instance {
+	out := make([]Instance, 0, len(s.running))
+	for _, r := range s.running {
+		out = append(out, r.Instance)
+	}
+	return out
+}
+
+func (s *shop) Traces() report.Source { return s.recorder }
+
+func (s *shop) Stop(ctx context.Context) error {
+	var errs []error
+	for _, r := range slices.Backward(s.running) {
+		errs = append(errs, r.end(ctx))
+	}
+	return errors.Join(errs...)
+}

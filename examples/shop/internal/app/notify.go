@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/notify"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/queue"
+)
+
+// mailWorkers is how many receipts are mailed at a time.
+const mailWorkers = 4
+
+// newNotify wires the notify service: no server but the admin's, only workers
+// on a queue.
+func newNotify(ctx context.Context, e *env) (*service, error) {
+	db, err := e.open(ctx, Notify, notify.Schema)
+	if err != nil {
+		return nil, err
+	}
+	broker, err := e.openQueue(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	svc, err := e.newService(Notify, fairlead.WithCheck("db", db.Ping))
+	if err != nil {
+		return nil, errors.Join(err, db.Close(), broker.Close())
+	}
+	svc.closers = append(svc.closers, db, broker)
+
+	mailer := notify.NewMailer(db, svc.Logger())
+	receipts := queue.New(broker)
+	consumer := receipts.Consumer(payment.TopicReceipts, mailWorkers, mailer.Handle, svc.Logger(), svc.tracer)
+	svc.background = append(svc.background, consumer.Run)
+	// Receipts in the queue would keep; but whoever stops the shop wants to see
+	// the end of every request.
+	svc.finish = append(svc.finish, func(ctx context.Context) error { return waitEmpty(ctx, receipts) })
+	return svc, nil
+}
+
+// waitEmpty waits until all receipts are mailed or put aside.
+func waitEmpty(ctx context.Context, q *queue.Queue) error {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		n, err := q.Len(ctx, payment.TopicReceipts)
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/order"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
+	"github.com/fairlead-go/fairlead/httpmw"
+)
+
+// newOrder wires the order service: gRPC in front; a database, the inventory
+// over gRPC and the payment service over HTTP behind.
+func newOrder(ctx context.Context, e *env) (*service, error) {
+	db, err := e.open(ctx, Order, order.Schema)
+	if err != nil {
+		return nil, err
+	}
+	svc, err := e.newService(Order, fairlead.WithGRPC(loopback), fairlead.WithCheck("db", db.Ping))
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	svc.closers = append(svc.closers, db)
+
+	inventory, err := svc.dial(e, Inventory)
+	if err != nil {
+		return svc.abandon(err)
+	}
+	client, err := svc.HTTPClient(Payment, httpmw.WithDialContext(registry.Dialer(e.services)))
+	if err != nil {
+		return svc.abandon(err)
+	}
+	payments := payment.NewClient(client, "http://"+Payment)
+	server, err := order.NewServer(order.NewBook(db), inventorypb.NewInventoryServiceClient(inventory), payments, svc.Logger(), svc.Registry())
+	if err != nil {
+		return svc.abandon(err)
+	}
+	svc.finish = append(svc.finish, server.Close)
+	orderpb.RegisterOrderServiceServer(svc.GRPC(), server)
+	return svc, nil
+}

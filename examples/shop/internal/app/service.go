@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
+
+	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/store"
+	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/telemetry"
+)
+
+// env is what the services of one process share.
+type env struct {
+	cfg      Config
+	services *registry.Registry
+	recorder *report.Recorder
+}
+
+// service is a Fairlead service with what belongs to it.
+type service struct {
+	*fairlead.Service
+	name   string
+	tracer ctxutil.OpenOption // who makes the spans of work from the queue
+
+	// background holds what runs besides the servers, until its context ends.
+	background []func(context.Context)
+	// finish holds what is waited for once there are no more requests.
+	finish []func(context.Context) error
+	// closers end what the service has opened, the last one first.
+	closers []io.Closer
+}
+
+// builders make the services.
+var builders = map[string]func(context.Context, *env) (*service, error){
+	Gateway:   newGateway,
+	Order:     newOrder,
+	Inventory: newInventory,
+	Payment:   newPayment,
+	Notify:    newNotify,
+}
+
+// newService returns a service of that name with what all of them have in
+// common: telemetry, logs, and no TLS, as nothing leaves this machine.
+func (e *env) newService(name string, opts ...fairlead.Option) (*service, error) {
+	metrics := prometheus.NewRegistry()
+	processors := []sdktrace.SpanProcessor{e.recorder}
+	logs := []slog.Handler{jsonLog(e.recorder.LogWriter())}
+	if e.cfg.Log != nil {
+		logs = append(logs, jsonLog(e.cfg.Log))
+	}
+	if e.cfg.Observe != nil {
+		p, h := e.cfg.Observe(name, metrics)
+		processors, logs = append(processors, p), append(logs, h)
+	}
+
+	s := &service{name: name}
+	common := []fairlead.Option{
+		fairlead.WithPlaintext(),
+		fairlead.WithDrainTimeout(drainTimeout),
+		fairlead.WithRegistry(metrics),
+		fairlead.WithLogHandler(slog.NewMultiHandler(logs...)),
+		fairlead.WithTelemetry(func(ctx context.Context, service string, metrics prometheus.Gatherer) (*telemetry.Telemetry, error) {
+			t, err := telemetry.ForService(e.telemetryOptions(processors)...)(ctx, service, metrics)
+			if err == nil {
+				s.tracer = ctxutil.WithTracerProvider(t.TracerProvider())
+			}
+			return t, err
+		}),
+	}
+	svc, err := fairlead.New(name, append(common, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	s.Service = svc
+	return s, nil
+}
+
+func (e *env) telemetryOptions(processors []sdktrace.SpanProcessor) []telemetry.Option {
+	var opts []telemetry.Option
+	for _, p := range processors {
+		opts = append(opts, telemetry.WithSpanProcessor(p))
+	}
+	if !e.cfg.OTLP {
+		opts = append(opts, telemetry.WithDefaultExporter("none"))
+	}
+	return opts
+}
+
+func jsonLog(w io.Writer) slog.Handler {
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo})
+}
+
+// open opens the database of a service in its file.
+func (e *env) open(ctx context.Context, name, schema string) (*store.DB, error) {
+	return store.Open(ctx, e.file(name), schema, store.WithFault(e.cfg.Faults[chaos.DB]))
+}
+
+func (e *env) file(name string) string { return filepath.Join(e.cfg.Dir, name+".db") }
+
+// dial returns a connection to another service's gRPC port.
+func (s *service) dial(e *env, name string) (*interceptors.Client, error) {
+	return s.Dial(registry.Target(name),
+		interceptors.WithDialOptions(grpc.WithResolvers(registry.Resolver(e.services))))
+}
+
+// close ends what the service has opened.
+func (s *service) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i].Close())
+	}
+	return errors.Join(errs...)
+}
+
+// abandon closes a service that will not run, because of err.
+func (s *service) abandon(err error) (*service, error) {
+	return nil, fmt.Errorf("%s: %w", s.name, errors.Join(err, s.Service.Close(), s.close()))
+}

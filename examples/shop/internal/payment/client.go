@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package payment
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
+)
+
+// Client calls the payment service. It is safe for concurrent use.
+type Client struct {
+	http *http.Client
+	base string
+}
+
+// NewClient returns a client of the service at base, a URL without a path.
+func NewClient(c *http.Client, base string) *Client {
+	return &Client{http: c, base: base}
+}
+
+// Charge takes the money for an order. It fails with [ErrDeclined] if the bank
+// refuses, with [ErrUnavailable] if the service cannot answer now, and with the
+// context's error if that ends first.
+func (c *Client) Charge(ctx context.Context, charge Charge) (Receipt, error) {
+	body, err := json.Marshal(charge)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("payment: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/charges", bytes.NewReader(body))
+	if err != nil {
+		return Receipt{}, fmt.Errorf("payment: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return Receipt{}, fmt.Errorf("payment: %w", err)
+		}
+		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer resp.Body.Close()
+
+	switch resp.StatusCode {
+	case http.StatusCreated:
+		var r Receipt
+		if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+			return Receipt{}, fmt.Errorf("payment: receipt: %w", err)
+		}
+		return r, nil
+	case http.StatusPaymentRequired:
+		return Receipt{}, ErrDeclined
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, problem.Read(resp))
+	case http.StatusGatewayTimeout:
+		return Receipt{}, fmt.Errorf("%w: %w", context.DeadlineExceeded, problem.Read(resp))
+	default:
+		return Receipt{}, fmt.Errorf("payment: %w", problem.Read(resp))
+	}
+}

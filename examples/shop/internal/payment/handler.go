@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package payment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/reason"
+)
+
+// TopicReceipts is where the handler publishes a [Receipt] for each new charge.
+const TopicReceipts = "receipts"
+
+// maxBody bounds a request in bytes.
+const maxBody = 16 << 10
+
+// Publisher puts messages on a queue.
+type Publisher interface {
+	// Publish returns once the queue has taken over the message.
+	Publish(ctx context.Context, topic string, message any) error
+}
+
+// Handler serves POST /charges. It is safe for concurrent use.
+type Handler struct {
+	ledger   *Ledger
+	receipts Publisher
+	fault    chaos.Fault
+	log      *slog.Logger
+}
+
+// NewHandler returns a handler that enters charges into ledger and publishes
+// their receipts. Each charge suffers fault first.
+func NewHandler(ledger *Ledger, receipts Publisher, fault chaos.Fault, log *slog.Logger) *Handler {
+	return &Handler{ledger: ledger, receipts: receipts, fault: fault, log: log}
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var c Charge
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&c); err != nil {
+		problem.Write(w, r, http.StatusBadRequest, "", "the body is no charge in JSON")
+		return
+	}
+	if err := c.valid(); err != nil {
+		problem.Write(w, r, http.StatusBadRequest, "", err.Error())
+		return
+	}
+	ctx := r.Context()
+	ctxutil.Add(ctx, slog.String("order_id", c.OrderID), slog.Int64("amount_cents", c.AmountCents))
+
+	receipt, err := h.charge(ctx, c)
+	switch {
+	case err == nil:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(receipt) // a peer that has gone away is seen by the server
+	case errors.Is(err, ErrDeclined):
+		problem.Write(w, r, http.StatusPaymentRequired, reason.PaymentDeclined, "the card was declined")
+	case ctx.Err() != nil:
+		h.log.WarnContext(ctx, "charge abandoned", "cause", context.Cause(ctx))
+		problem.Write(w, r, http.StatusGatewayTimeout, "", "the charge took too long")
+	default:
+		h.log.ErrorContext(ctx, "charge failed", "err", err)
+		problem.Write(w, r, http.StatusServiceUnavailable, "", "charges are unavailable")
+	}
+}
+
+// charge asks the bank, writes the charge down, and sees to the receipt.
+func (h *Handler) charge(ctx context.Context, c Charge) (Receipt, error) {
+	if err := h.askBank(ctx, c.Card); err != nil {
+		return Receipt{}, err
+	}
+	receipt, isNew, err := h.ledger.Enter(ctx, c)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if !isNew {
+		h.log.InfoContext(ctx, "already charged", "charge_id", receipt.ID)
+		return receipt, nil
+	}
+	h.log.InfoContext(ctx, "charged", "charge_id", receipt.ID)
+	// The money is taken: a lost receipt must not undo that.
+	if err := h.receipts.Publish(ctx, TopicReceipts, receipt); err != nil {
+		h.log.ErrorContext(ctx, "receipt not published", "charge_id", receipt.ID, "err", err)
+	}
+	return receipt, nil
+}
+
+// askBank stands for the call to a card network.
+func (h *Handler) askBank(ctx context.Context, card string) error {
+	if err := h.fault.Strike(ctx); err != nil {
+		return err
+	}
+	switch card {
+	case CardDeclined:
+		return ErrDeclined
+	case CardSlow:
+		slow := time.NewTimer(SlowBank)
+		defer slow.Stop()
+		select {
+		case <-slow.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

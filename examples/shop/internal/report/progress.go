@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
+)
+
+// How often progress is shown.
+const (
+	terminalInterval = time.Second
+	fileInterval     = 5 * time.Second
+)
+
+// Progress shows on out how a run goes, a line each second on a terminal and
+// every five elsewhere, until ctx ends; then it shows the last one. Each snapshot
+// is handed to also, which may be nil, before it is shown.
+func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot, also func(load.Snapshot)) {
+	interval := fileInterval
+	if isTerminal(out) {
+		interval = terminalInterval
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			fmt.Fprintln(out, Summary(snapshot()))
+			return
+		}
+		s := snapshot()
+		if also != nil {
+			also(s)
+		}
+		fmt.Fprintln(out, Summary(s))
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Summary returns a run in one line.
+func Summary(s load.Snapshot) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%6s  %d requests, %d under way  %.0f/s  p50 %s  p99 %s ",
+		s.Elapsed.Round(time.Second), s.Done, s.Started-s.Done, s.Rate(), round(s.P50), round(s.P99))
+	for _, o := range byCount(s.Outcomes) {
+		fmt.Fprintf(&b, " %s %d", o, s.Outcomes[o])
+	}
+	if s.Unexpected > 0 {
+		fmt.Fprintf(&b, "  UNEXPECTED %d (%s: %s)", s.Unexpected, s.LastUnexpected.Scenario, s.LastUnexpected.Outcome)
+	}
+	return b.String()
+}
+
+// byCount returns the outcomes, the most frequent first.
+func byCount(m map[load.Outcome]int) []load.Outcome {
+	return slices.SortedFunc(maps.Keys(m), func(a, b load.Outcome) int {
+		return cmp.Or(m[b]-m[a], strings.Compare(string(a), string(b)))
+	})
+}
+
+// round returns d with three digits or so.
+func round(d time.Duration) time.Duration {
+	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
+		if d >= unit {
+			return d.Round(unit / 100)
+		}
+	}
+	return d
+}
