@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/record"
@@ -61,7 +62,8 @@ func (h *attemptHandler) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	case *stats.OutHeader:
 		a.SetPeer(s.RemoteAddr)
 	case *stats.End:
-		a.Finish(clientStatuses.ofError(s.Error))
+		st := status.Convert(s.Error)
+		a.Finish(clientStatuses.ofCode(st.Code()), st.Message())
 	}
 }
 

@@ -4,6 +4,7 @@ package interceptors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,25 +87,39 @@ func NewClient(target string, opts ...ClientOption) (*Client, error) {
 func (c *Client) WaitReady(ctx context.Context) error {
 	c.Connect()
 	for {
-		state := c.GetState()
-		switch state {
-		case connectivity.Ready:
+		ready, err := c.waitOnce(ctx)
+		if ready {
 			return nil
-		case connectivity.Shutdown:
-			return fmt.Errorf("interceptors: WaitReady %s: connection closed", c.Target())
-		case connectivity.Idle:
-			c.Connect()
-		case connectivity.TransientFailure:
-			if err := c.watch.failure(); isPermanent(err) {
-				return fmt.Errorf("interceptors: WaitReady %s: %w", c.Target(), err)
-			}
 		}
-		if !c.WaitForStateChange(ctx, state) {
-			err := context.Cause(ctx)
-			if reason := c.watch.failure(); reason != nil {
-				err = fmt.Errorf("%w: %w", err, reason)
-			}
-			return fmt.Errorf("interceptors: WaitReady %s: %v: %w", c.Target(), state, err)
+		if err != nil {
+			return fmt.Errorf("interceptors: WaitReady %s: %w", c.Target(), err)
 		}
 	}
+}
+
+// waitOnce waits until something has happened to a connection that is not ready.
+func (c *Client) waitOnce(ctx context.Context) (ready bool, err error) {
+	wakeable, stop := c.watch.wakeable(ctx)
+	defer stop()
+	state := c.GetState()
+	switch state {
+	case connectivity.Ready:
+		return true, nil
+	case connectivity.Shutdown:
+		return false, errors.New("connection closed")
+	case connectivity.Idle:
+		c.Connect()
+	case connectivity.TransientFailure:
+		if err := c.watch.failure(); isPermanent(err) {
+			return false, err
+		}
+	}
+	if c.WaitForStateChange(wakeable, state) || ctx.Err() == nil {
+		return false, nil
+	}
+	err = context.Cause(ctx)
+	if reason := c.watch.failure(); reason != nil {
+		err = fmt.Errorf("%w: %w", err, reason)
+	}
+	return false, fmt.Errorf("%v: %w", state, err)
 }

@@ -10,29 +10,51 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"google.golang.org/grpc/credentials"
 )
 
 // connectWatch remembers why connecting failed last: grpc-go tells it only in
 // the text of a call's error. It is safe for concurrent use.
-type connectWatch struct{ last atomic.Pointer[error] }
+type connectWatch struct {
+	mu      sync.Mutex
+	last    error
+	waiting map[*context.CancelFunc]bool
+}
 
 // note notes how a step ended: nil means it went well.
 func (w *connectWatch) note(err error) {
-	if err == nil {
-		w.last.Store(nil)
-		return
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = err
+	for wake := range w.waiting {
+		(*wake)()
 	}
-	w.last.Store(&err)
 }
 
 func (w *connectWatch) failure() error {
-	if err := w.last.Load(); err != nil {
-		return *err
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
+}
+
+// wakeable returns a context that ends with ctx and when something is noted: a
+// connection may be seen to have failed before it is known why.
+func (w *connectWatch) wakeable(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, wake := context.WithCancel(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting == nil {
+		w.waiting = map[*context.CancelFunc]bool{}
 	}
-	return nil
+	w.waiting[&wake] = true
+	return ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.waiting, &wake)
+		wake()
+	}
 }
 
 // dial connects as grpc-go does without a proxy. Of unix sockets it is given

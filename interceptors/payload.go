@@ -50,9 +50,9 @@ func WithPayloadRedactor(r *logging.Redactor) PayloadOption {
 }
 
 // WithMaxPayloadBytes bounds what is shown of one message, in bytes of field
-// names and text; the rest is left out, and the line says truncated. Of a
-// message more than 16 times as large on the wire nothing is shown but its
-// type and size, and of none if n is 0 or less. The default is
+// names and text, a number counting as one; the rest is left out, and the line
+// says truncated. Of a message more than 16 times as large on the wire nothing
+// is shown but its type and size, and of none if n is 0 or less. The default is
 // [DefaultMaxPayloadBytes].
 func WithMaxPayloadBytes(n int) PayloadOption {
 	return payloadOption(func(p *Payloads) { p.maxBytes = n })

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
@@ -198,20 +199,19 @@ func (i *Recording) endServer(call *record.Call, ss *serverStream, returned *boo
 	if ss == nil || !ss.answered.Load() {
 		answerIDs(call, *err == nil)
 	}
-	finish(call, serverStatuses, *err, req, *resp)
-	if *err != nil {
-		*err = statusOf(*err).Err()
-	}
+	*err = finish(call, serverStatuses, *err, req, *resp).Err()
 }
 
-// finish finishes the record of a call that ended with err. Of messages that
-// are not known, or not of one call, it is given nil.
-func finish(call *record.Call, table *statuses, err error, req, resp any) {
-	s, message := table.of(call, err)
+// finish finishes the record of a call that ended with err, and returns what
+// that is to a peer. Of messages that are not known, or not of one call, it is
+// given nil.
+func finish(call *record.Call, table *statuses, err error, req, resp any) *status.Status {
+	s, st := table.of(call, err)
 	if call.Logs(s.Outcome()) {
 		call.SetSizes(size(req), size(resp))
 	}
-	call.FinishRPC(s, message)
+	call.FinishRPC(s, st.Message())
+	return st
 }
 
 // last returns the last value of a header: the one that the nearest hop added.

@@ -68,24 +68,32 @@ func newStatuses(server bool) *statuses {
 	return s
 }
 
-// of returns the record's view of the error that ended call, and the message
-// that describes it.
-func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, string) {
-	st, message := s.ofError(err)
-	switch st {
-	case s.known[codes.Canceled]:
-		if isLate(call) {
-			return s.known[codes.DeadlineExceeded], context.DeadlineExceeded.Error()
-		}
-	case s.known[codes.DeadlineExceeded]:
+// of returns the record's view of the error that ended call, and the status
+// that it is to a peer, which is nil if err is.
+func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, *status.Status) {
+	if err == nil {
+		return s.known[codes.OK], nil
+	}
+	st := statusOf(err)
+	if st.Code() == codes.Canceled && isLate(call) {
+		st = status.FromContextError(context.DeadlineExceeded)
+	}
+	if st.Code() == codes.DeadlineExceeded {
 		switch {
 		case call.Refused():
-			return s.refused, message
+			return s.refused, st
 		case call.TimedOut():
-			return s.timeout, message
+			return s.timeout, st
 		}
 	}
-	return st, message
+	return s.ofCode(st.Code()), st
+}
+
+func (s *statuses) ofCode(code codes.Code) *record.RPCStatus {
+	if int(code) < len(s.known) {
+		return s.known[code]
+	}
+	return s.other
 }
 
 // deadlineSlack is how much earlier than its server's clock a client's may run
@@ -98,18 +106,6 @@ const deadlineSlack = 10 * time.Millisecond
 func isLate(call *record.Call) bool {
 	left, ok := ctxutil.Remaining(call)
 	return ok && call.Kind().IsServer() && call.Err() != nil && left <= deadlineSlack
-}
-
-// ofError is of, by the error alone.
-func (s *statuses) ofError(err error) (*record.RPCStatus, string) {
-	if err == nil {
-		return s.known[codes.OK], ""
-	}
-	st := statusOf(err)
-	if code := st.Code(); int(code) < len(s.known) {
-		return s.known[code], st.Message()
-	}
-	return s.other, st.Message()
 }
 
 // statusOf returns the status that err carries, with context errors and
