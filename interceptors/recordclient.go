@@ -98,9 +98,9 @@ func (i *Recording) outgoing(call *record.Call) context.Context {
 		add(ctxutil.KeyTraceparent, out.Traceparent)
 		add(ctxutil.KeyTracestate, out.Tracestate)
 		add(ctxutil.KeyBaggage, out.Baggage)
+		add(ctxutil.KeyTraceID, out.TraceID)
 		kv = appendInjected(kv, call)
 	}
-	add(ctxutil.KeyTraceID, out.TraceID)
 	add(ctxutil.KeyRequestID, out.RequestID)
 	kv = appendForwarded(kv, call, out.Forwarded)
 	if len(kv) == 0 {

@@ -21,8 +21,8 @@ func (r *Recorder) Ingress() ctxutil.Ingress { return r.ingress }
 // Propagator returns the Recorder's rules of identity for another
 // instrumentation that makes the spans: what it extracts is checked and bounded
 // as the record does it, and an X-Trace-ID alone becomes the trace id; and it
-// injects nothing into calls, recorded as such, to hosts that may not be told.
-// It is safe for concurrent use.
+// injects nothing into calls, recorded as such, to hosts that may not be told,
+// and an X-Trace-ID where no tracer knows the identity. It is safe for concurrent use.
 func (r *Recorder) Propagator() propagation.TextMapPropagator { return propagator{r} }
 
 type propagator struct{ recorder *Recorder }
@@ -34,8 +34,12 @@ func (p propagator) Inject(ctx context.Context, carrier propagation.TextMapCarri
 	if c != nil && !c.kind.IsServer() && !c.allowed {
 		return
 	}
-	if c != nil && c.Unrecorded && c.SpanID() == trace.SpanContextFromContext(ctx).SpanID().String() {
-		ctx = withoutSpan(ctx)
+	if c != nil && c.Unrecorded {
+		sc := trace.SpanContextFromContext(ctx)
+		if !sc.IsValid() || sc.SpanID() == c.SpanContext().SpanID() {
+			carrier.Set(ctxutil.KeyTraceID, c.TraceID())
+			ctx = withoutSpan(ctx)
+		}
 	}
 	if r.w3c {
 		propagation.TraceContext{}.Inject(ctx, carrier)
@@ -65,7 +69,7 @@ func (p propagator) Extract(ctx context.Context, carrier propagation.TextMapCarr
 
 // Fields implements [propagation.TextMapPropagator].
 func (p propagator) Fields() []string {
-	var fields []string
+	fields := []string{ctxutil.KeyTraceID}
 	if p.recorder.w3c {
 		fields = append(fields, propagation.TraceContext{}.Fields()...)
 	}

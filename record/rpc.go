@@ -227,14 +227,20 @@ func (r *Recorder) AdoptRPCServer(ctx context.Context, m *RPC, in Incoming, peer
 
 // ShadowRPCClient begins the record of a call whose span another
 // instrumentation will make further down, out of the record's sight: metrics
-// and log lines get the identity of the caller's span.
+// and log lines get the identity of the caller's span or, without one, an
+// identity of their own in the trace that the span is to be in.
 func (r *Recorder) ShadowRPCClient(ctx context.Context, m *RPC) *Call {
 	c := &Call{recorder: r, kind: RPCClient, rpc: m, external: true, allowed: m.allowed}
 	c.inherit(ctx)
 	parent := scope.From(ctx)
 	ctx, span := c.identify(ctx)
 	c.keepUnrecorded(parent, span)
-	c.adopt(ctx, trace.SpanFromContext(trace.ContextWithSpanContext(ctx, span.SpanContext())))
+	sc := span.SpanContext()
+	if c.Unrecorded { // not a parent to be under: no tracer knows it
+		ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{}.WithTraceID(sc.TraceID()))
+	}
+	// The caller's span is told nothing of this call.
+	c.adopt(ctx, trace.SpanFromContext(trace.ContextWithSpanContext(ctx, sc)))
 	m.metrics.Begin(c.exemplar())
 	return c
 }
