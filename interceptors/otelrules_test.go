@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/baggage"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 
@@ -187,4 +189,48 @@ func TestOTelGRPCMeasuresNothingUnasked(t *testing.T) {
 			t.Errorf("%d measurements, want %d", got, want)
 		}
 	}
+}
+
+// TestEnginesAgreeOnOldNames: OTEL_SEMCONV_STABILITY_OPT_IN means the same to
+// both, but that otelgrpc has the new name of the status code under old ones.
+func TestEnginesAgreeOnOldNames(t *testing.T) {
+	for _, mode := range []string{"", "rpc", "rpc/dup", "rpc/old", "http/dup,rpc/dup", "nonsense"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Setenv("OTEL_SEMCONV_STABILITY_OPT_IN", mode)
+			for _, side := range []trace.SpanKind{trace.SpanKindServer, trace.SpanKindClient} {
+				ours, theirs := namesOf(t, side, 0), namesOf(t, side, 1)
+				if strings.Contains(mode, "/old") || strings.Contains(mode, "/dup") {
+					if ours["rpc.grpc.status_code"] != "5" {
+						t.Errorf("%v: rpc.grpc.status_code = %q, want 5", side, ours["rpc.grpc.status_code"])
+					}
+					delete(ours, "rpc.grpc.status_code")
+				}
+				if strings.Contains(mode, "/old") {
+					delete(theirs, "rpc.response.status_code")
+				}
+				if diff := cmp.Diff(ours, theirs); diff != "" {
+					t.Errorf("%v (-ours +otelgrpc):\n%s", side, diff)
+				}
+			}
+		})
+	}
+}
+
+// namesOf returns the rpc attributes and the name of a span of a call to
+// something that was not found.
+func namesOf(t *testing.T, side trace.SpanKind, engine int) map[string]string {
+	t.Helper()
+	tel := newTelemetry(t, sdktrace.AlwaysSample())
+	rec := interceptors.Record(tel.recorder, engines[engine].options(&measurements{})...)
+	cc := serve(t, &service{handle: fail(codes.NotFound, "no such sku")}, interceptors.ServerOptions(rec), interceptors.DialOptions(rec))
+	_ = callUnary(t.Context(), testgrpc.NewTestServiceClient(cc))
+	waitFor(t, func() bool { return len(tel.spans.Ended()) == 2 })
+	span := tel.one(t, side)
+	names := map[string]string{"span": span.Name()}
+	for k, v := range attrsOf(span) {
+		if strings.HasPrefix(string(k), "rpc.") {
+			names[string(k)] = v.Emit()
+		}
+	}
+	return names
 }
