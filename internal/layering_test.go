@@ -74,6 +74,7 @@ var layers = []layer{
 	{"./examples/...", list("..."), nil, "users import what they like"},
 	{"./benchmarks/...", list("..."), nil, "peers are what is measured against"},
 	{"./metrics/internal/goldentest/...", list("..."), nil, "holds our names against another library's, in a module of its own for that library's sake"},
+	{"./interceptors/internal/middlewaretest/...", list("..."), nil, "holds our chain against another library's interceptors, in a module of its own for that library's sake"},
 }
 
 // list puts patterns, and lists of them, together.
