@@ -105,14 +105,19 @@ func (r *Recorder) newRPC(k rpcKey, kind trace.SpanKind, attrs []attribute.KeyVa
 
 // targetEndpoint returns the name in a target "scheme://authority/endpoint",
 // "scheme:endpoint" or "endpoint": what the user dialled, not what it resolved
-// to.
+// to. Of a unix socket it is the path.
 func targetEndpoint(target string) string {
-	if _, rest, ok := strings.Cut(target, "://"); ok {
+	if _, rest, ok := strings.Cut(target, "://"); ok && strings.HasPrefix(target, "unix") {
+		target = rest
+	} else if ok {
 		if _, endpoint, ok := strings.Cut(rest, "/"); ok {
 			target = endpoint
 		}
-	} else if rest, ok := strings.CutPrefix(target, "unix:"); ok {
-		target = rest
+	} else if scheme, rest, ok := strings.Cut(target, ":"); ok {
+		switch scheme {
+		case "unix", "unix-abstract", "dns", "passthrough":
+			target = rest
+		}
 	}
 	endpoint, _, _ := strings.Cut(target, "?")
 	return endpoint
