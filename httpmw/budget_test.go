@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/logging"
 	"github.com/fairlead-go/fairlead/metrics"
@@ -153,6 +154,31 @@ func TestAllocationBudget(t *testing.T) {
 				t.Errorf("%.0f allocations a request sent over bare, budget %.0f", got, tc.client)
 			}
 		})
+	}
+}
+
+// TestWhatIsOffCostsNothing: a deadline without limits, and a payload log whose
+// level is not logged.
+func TestWhatIsOffCostsNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	bare := serverAllocs(bareHandler())
+	for name, mw := range map[string]httpmw.Middleware{
+		"Deadline": httpmw.Deadline(ctxutil.Budget{}), "PayloadLog": httpmw.PayloadLog(log), "Route": httpmw.Route,
+	} {
+		if got := serverAllocs(httpmw.Chain(bareHandler(), mw)) - bare; got > 0 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+	bare = clientAllocs(t, bareTransport())
+	for name, tr := range map[string]httpmw.Transport{
+		"DeadlineTransport": httpmw.DeadlineTransport(ctxutil.Budget{}), "PayloadLogTransport": httpmw.PayloadLogTransport(log),
+	} {
+		if got := clientAllocs(t, tr(bareTransport())) - bare; got > 0 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
 	}
 }
 

@@ -79,18 +79,10 @@ func (d *deadlines) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rw.Init(w)
 	}
 	inner := r.WithContext(limited)
-	defer keepPattern(r, inner)
+	defer handBack(r, inner)
 	d.next.ServeHTTP(rw, inner)
 	if !rw.WroteHeader() && errors.Is(limited.Err(), context.DeadlineExceeded) {
 		d.problem.write(rw, r, Problem{Status: http.StatusGatewayTimeout})
-	}
-}
-
-// keepPattern gives the outer request the route its inner copy matched, so
-// that a record further out finds it.
-func keepPattern(outer, inner *http.Request) {
-	if outer.Pattern == "" {
-		outer.Pattern = inner.Pattern
 	}
 }
 

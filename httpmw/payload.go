@@ -46,9 +46,10 @@ func WithMaxPayloadBytes(n int) PayloadOption {
 
 // PayloadLog returns the middleware that logs the bodies of requests and of
 // answers at debug level: two lines a request, when its handler is done. A body
-// is shown as far as it was read or written: JSON in slog groups, forms and text
-// as a string; of any other, and of one that is compressed, there is the content
-// type and the size alone. Nothing else in this package logs what is in a body.
+// is shown as far as it was read or written: JSON, by its type or by its looks,
+// in slog groups, forms and text as a string. Of any other, and of one that is
+// compressed, there is the content type and the size alone. Nothing else in this
+// package logs what is in a body.
 //
 // Secrets are redacted by the names of JSON members and form fields, whatever
 // handler the logger has. What people wrote under a harmless name is shown, and
@@ -112,7 +113,7 @@ func (p *payloads) serve(next http.Handler, w http.ResponseWriter, r *http.Reque
 	pw := &payloadWriter{taken: excerpt{max: p.maxBytes}}
 	pw.Init(w)
 	defer func() { // a handler may panic
-		keepPattern(r, inner)
+		handBack(r, inner)
 		p.log(r, "server", "received", r.Header, request)
 		p.log(r, "server", "sent", pw.Header(), &pw.taken)
 	}()

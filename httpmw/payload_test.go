@@ -82,6 +82,8 @@ func TestPayloadLog(t *testing.T) {
 			want: map[string]any{"bytes": 22.0, "payload": map[string]any{"password": "[REDACTED]"}}},
 		{name: "long JSON that says it is text", contentType: "text/plain", body: `{"password":"s3cret","a":"` + long + `"}`,
 			want: map[string]any{"bytes": 4124.0, "truncated": true}},
+		{name: "almost JSON that says it is text", contentType: "text/plain", body: `{"password":"s3cret",}`,
+			want: map[string]any{"bytes": 22.0, "payload_error": "not JSON"}},
 		{name: "form", contentType: "application/x-www-form-urlencoded", body: "user=ada&password=s3cret",
 			want: map[string]any{"bytes": 24.0, "payload": "user=ada&password=REDACTED"}},
 		{name: "bytes", contentType: "application/octet-stream", body: "s3cret", want: map[string]any{"bytes": 6.0}},

@@ -107,24 +107,25 @@ func (p *payloads) content(kind bodyKind, kept []byte, truncated bool) (slog.Att
 	if len(kept) == 0 {
 		return slog.Attr{}, false
 	}
-	start := bytes.TrimLeft(kept, " \t\r\n")
-	looksJSON := kind == textBody && len(start) > 0 && (start[0] == '{' || start[0] == '[')
-	if kind == jsonBody || looksJSON {
+	if kind == jsonBody || looksJSON(kept) {
 		if truncated {
 			return slog.Attr{}, false
 		}
-		if tree, err := decode(kept); err == nil {
-			return p.redactor.Attr(treeAttr("payload", tree)), true
-		}
-		if kind == jsonBody {
-			return slog.Attr{}, false
-		}
+		tree, err := decode(kept)
+		return p.redactor.Attr(treeAttr("payload", tree)), err == nil
 	}
 	text := string(kept)
 	if kind == formBody {
 		text = p.redactor.Query(text)
 	}
 	return slog.String("payload", strings.ToValidUTF8(text, "\uFFFD")), true
+}
+
+// looksJSON reports whether text that goes under another type may be JSON all the
+// same, with secrets to be found in it: curl -d calls it a form.
+func looksJSON(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[')
 }
 
 // decode decodes one JSON value with its numbers as they stand.

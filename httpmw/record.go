@@ -3,6 +3,7 @@
 package httpmw
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -54,8 +55,9 @@ func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter,
 	inner := req.WithContext(call)
 	returned := false
 	defer func() {
+		handBack(req, inner)
 		if call.Route() == "" {
-			call.SetRoute(inner.Pattern)
+			call.SetRoute(req.Pattern)
 		}
 		call.SetSizes(req.ContentLength, sentBytes(req, &a.Writer))
 		if returned {
@@ -70,6 +72,16 @@ func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter,
 	}()
 	next.ServeHTTP(&a.Writer, inner)
 	returned = true
+}
+
+// handBack gives a request what was set on the copy that was handed down in its
+// place: the route, for records and logs further out, and the files of an upload,
+// which net/http removes by the request that it made itself.
+func handBack(outer, inner *http.Request) {
+	outer.Pattern = cmp.Or(inner.Pattern, outer.Pattern)
+	if outer.MultipartForm == nil {
+		outer.MultipartForm = inner.MultipartForm
+	}
 }
 
 // setIDs puts the call's ids into the answer's header.

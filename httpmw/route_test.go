@@ -61,6 +61,9 @@ func TestRoute(t *testing.T) {
 		{"request replaced, Route", replacing(httpmw.Route(handle("GET /users/{id}", ok))), "GET", "/users/1", 200, "/users/{id}"},
 		{"deadline", httpmw.Deadline(budget)(handle("GET /users/{id}", ok)), "GET", "/users/1", 200, "/users/{id}"},
 		{"sub mux", sub, "GET", "/api/users/1", 200, "/api/users/{id}"},
+		{"mux below a mux and a deadline", handle("/", func(w http.ResponseWriter, r *http.Request) {
+			httpmw.Deadline(budget)(handle("GET /users/{id}", ok)).ServeHTTP(w, r)
+		}), "GET", "/users/1", 200, "/users/{id}"},
 		{"StripPrefix", mounted(http.StripPrefix), "GET", "/api/users/1", 200, "/api/"},
 		{"Mount", mounted(httpmw.Mount), "GET", "/api/users/1", 200, "/api/users/{id}"},
 		{"Mount, Route outside", replacing(httpmw.Route(mounted(httpmw.Mount))), "GET", "/api/users/1", 200, "/api/users/{id}"},
