@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
@@ -17,6 +18,8 @@ type Shop interface {
 	Instances() []Instance
 	// Traces returns what is known of the requests of all services.
 	Traces() report.Source
+	// Ended delivers the first service that ends without having been stopped.
+	Ended() <-chan error
 	// Stop ends the services, each before those it calls, and waits for what
 	// they have in hand, until ctx ends. It is called once.
 	Stop(ctx context.Context) error
@@ -24,13 +27,17 @@ type Shop interface {
 
 // Start runs all services in this process.
 func Start(ctx context.Context, cfg Config) (Shop, error) {
-	s := &shop{env: env{cfg: cfg, services: registry.New(), recorder: report.NewRecorder()}}
+	s := &shop{
+		env:   env{cfg: cfg, services: registry.New(), recorder: report.NewRecorder()},
+		ended: make(chan error, 1),
+	}
 	for _, name := range Names() {
 		r, err := s.start(ctx, name)
 		if err != nil {
 			return nil, errors.Join(err, s.Stop(ctx))
 		}
 		s.running = append(s.running, r)
+		go watch(r, s.ended)
 	}
 	return s, nil
 }
@@ -38,6 +45,19 @@ func Start(ctx context.Context, cfg Config) (Shop, error) {
 type shop struct {
 	env
 	running []*running
+	ended   chan error
+}
+
+// watch reports it if r ends by itself.
+func watch(r *running, ended chan<- error) {
+	<-r.done
+	if r.stopped() {
+		return
+	}
+	select {
+	case ended <- fmt.Errorf("app: %s ended: %w", r.Name, r.err):
+	default: // it is not the first one
+	}
 }
 
 func (s *shop) Instances() []Instance {
@@ -49,6 +69,8 @@ func (s *shop) Instances() []Instance {
 }
 
 func (s *shop) Traces() report.Source { return s.recorder }
+
+func (s *shop) Ended() <-chan error { return s.ended }
 
 func (s *shop) Stop(ctx context.Context) error {
 	var errs []error

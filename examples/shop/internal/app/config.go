@@ -46,7 +46,7 @@ type Config struct {
 	// OTLP sends traces, metrics and logs to a collector, as OTEL_* says.
 	OTLP bool
 	// Log is where the services' log lines go, in JSON, besides the traces that
-	// are kept; nil is nowhere.
+	// are kept; nil is nowhere. It must be safe for concurrent use.
 	Log io.Writer
 	// Observe, if set, is called for each service before it starts, with its
 	// metrics, and says who else sees its spans and log records. It is for tests.

@@ -24,7 +24,8 @@ type Instance struct {
 type running struct {
 	Instance
 	svc  *service
-	stop context.CancelFunc // ends the servers
+	ctx  context.Context    // of the servers
+	stop context.CancelFunc // ends it
 	work context.CancelFunc // ends what runs in the background
 	done chan struct{}
 	err  error // of Run; read after done is closed
@@ -52,19 +53,22 @@ func (e *env) start(ctx context.Context, name string) (*running, error) {
 		done: make(chan struct{}),
 	}
 	// A service ends when it is stopped, in its turn, and not with ctx.
-	var runCtx, workCtx context.Context
-	runCtx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var workCtx context.Context
+	r.ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	workCtx, r.work = context.WithCancel(context.WithoutCancel(ctx))
 	for _, run := range svc.background {
 		r.background.Go(func() { run(workCtx) })
 	}
 	go func() {
 		defer close(r.done)
-		r.err = svc.Run(runCtx)
+		r.err = svc.Run(r.ctx)
 	}()
 	e.services.Set(name, r.Addresses)
 	return r, nil
 }
+
+// stopped reports whether the service was asked to end.
+func (r *running) stopped() bool { return r.ctx.Err() != nil }
 
 // end stops the service. Its callers have been stopped before, so there are no
 // new requests: what it still has in hand is finished first, then the servers

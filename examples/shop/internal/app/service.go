@@ -71,6 +71,7 @@ func (e *env) newService(name string, opts ...fairlead.Option) (*service, error)
 	s := &service{name: name}
 	common := []fairlead.Option{
 		fairlead.WithPlaintext(),
+		fairlead.WithoutSignals(), // whoever runs the shop stops its services in order
 		fairlead.WithDrainTimeout(drainTimeout),
 		fairlead.WithRegistry(metrics),
 		fairlead.WithLogHandler(slog.NewMultiHandler(logs...)),

@@ -34,14 +34,10 @@ type Config struct {
 	Seed uint64
 }
 
-func (c Config) validate() error {
+// Validate reports what is wrong with how much the load is; where it goes is
+// seen by [New].
+func (c Config) Validate() error {
 	var errs []error
-	if u, err := url.Parse(c.Gateway); err != nil || u.Scheme == "" || u.Host == "" {
-		errs = append(errs, fmt.Errorf("load: Gateway is %q, must be a URL", c.Gateway))
-	}
-	if c.Order == "" {
-		errs = append(errs, errors.New("load: Order must be set"))
-	}
 	if c.Requests < 0 {
 		errs = append(errs, fmt.Errorf("load: Requests is %d, must not be negative", c.Requests))
 	}
@@ -57,8 +53,19 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
+func (c Config) validateTargets() error {
+	var errs []error
+	if u, err := url.Parse(c.Gateway); err != nil || u.Scheme == "" || u.Host == "" {
+		errs = append(errs, fmt.Errorf("load: Gateway is %q, must be a URL", c.Gateway))
+	}
+	if c.Order == "" {
+		errs = append(errs, errors.New("load: Order must be set"))
+	}
+	return errors.Join(errs...)
+}
+
 const (
-	maxRate        = 1e6
+	maxRate        = 1_000_000
 	maxConcurrency = 10_000
 )
 
@@ -71,7 +78,7 @@ type Generator struct {
 
 // New returns a generator that reports to stats. It connects to nothing yet.
 func New(cfg Config, stats *Stats) (*Generator, error) {
-	if err := cfg.validate(); err != nil {
+	if err := errors.Join(cfg.Validate(), cfg.validateTargets()); err != nil {
 		return nil, err
 	}
 	conn, err := grpc.NewClient("passthrough:///"+cfg.Order, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -53,9 +53,8 @@ type Snapshot struct {
 	// them to, and the last one is LastUnexpected.
 	Unexpected     int
 	LastUnexpected Result
-	// Slowest is the slowest request that was answered. Failed is the last one
-	// that ended in a server fault or, as long as there is none of those, in a
-	// deadline. Both are zero if there was none.
+	// Slowest is the slowest request that was answered, and Failed the slowest
+	// that ended in a server fault. Both are zero if there was none.
 	Slowest, Failed Result
 }
 
@@ -127,13 +126,8 @@ func (s *Stats) done(r Result) {
 	if answered && r.Duration > s.snap.Slowest.Duration {
 		s.snap.Slowest = r
 	}
-	switch r.Outcome {
-	case ServerFault:
+	if r.Outcome == ServerFault && r.Duration > s.snap.Failed.Duration {
 		s.snap.Failed = r
-	case Deadline:
-		if s.snap.Failed.Outcome != ServerFault {
-			s.snap.Failed = r
-		}
 	}
 }
 

@@ -16,21 +16,17 @@ import (
 const maxTraceBytes = 8 << 20
 
 // Handler serves the traces of source: GET /traces/{id} for people, and GET
-// /traces/{id}/json for [Remote]. The ids "slow" and "failed" are those that
-// pick returns; pick may be nil. It shows what requests carried: keep it on
+// /traces/{id}/json for [Remote]. It shows what requests carried: keep it on
 // loopback.
-func Handler(source Source, pick func(name string) (id string, ok bool)) http.Handler {
-	h := debug{source: source, pick: pick}
+func Handler(source Source) http.Handler {
+	h := debug{source}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /traces/{id}", h.text)
 	mux.HandleFunc("GET /traces/{id}/json", h.json)
 	return mux
 }
 
-type debug struct {
-	source Source
-	pick   func(string) (string, bool)
-}
+type debug struct{ source Source }
 
 func (d debug) text(w http.ResponseWriter, r *http.Request) {
 	if t := d.trace(w, r); t != nil {
@@ -48,13 +44,7 @@ func (d debug) json(w http.ResponseWriter, r *http.Request) {
 
 // trace returns the trace asked for, or answers that there is none.
 func (d debug) trace(w http.ResponseWriter, r *http.Request) *Trace {
-	id := r.PathValue("id")
-	if d.pick != nil {
-		if picked, ok := d.pick(id); ok {
-			id = picked
-		}
-	}
-	t, err := d.source.Trace(r.Context(), id)
+	t, err := d.source.Trace(r.Context(), r.PathValue("id"))
 	switch {
 	case errors.Is(err, ErrUnknownTrace):
 		http.Error(w, "nothing is known of this trace, or no longer", http.StatusNotFound)

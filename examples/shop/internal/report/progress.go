@@ -16,23 +16,24 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
 )
 
-// How often progress is shown.
+// interval is how often progress is looked at, and shown on a terminal; elsewhere
+// it is shown every fileTicks-th time.
 const (
-	terminalInterval = time.Second
-	fileInterval     = 5 * time.Second
+	interval  = time.Second
+	fileTicks = 5
 )
 
 // Progress shows on out how a run goes, a line each second on a terminal and
-// every five elsewhere, until ctx ends; then it shows the last one. Each snapshot
-// is handed to also, which may be nil, before it is shown.
+// every five elsewhere, until ctx ends; then it shows the last one. Each second
+// the snapshot is handed to also, which may be nil.
 func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot, also func(load.Snapshot)) {
-	interval := fileInterval
+	every := fileTicks
 	if isTerminal(out) {
-		interval = terminalInterval
+		every = 1
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -43,7 +44,9 @@ func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot,
 		if also != nil {
 			also(s)
 		}
-		fmt.Fprintln(out, Summary(s))
+		if n%every == 0 {
+			fmt.Fprintln(out, Summary(s))
+		}
 	}
 }
 

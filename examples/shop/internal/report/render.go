@@ -3,10 +3,7 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -107,45 +104,6 @@ func (d *drawing) lines(t *Trace) {
 		fmt.Fprintf(&d.out, "%10s  %s  %-9s %-5s %s%s%s\n", "+"+milliseconds(l.Time.Sub(d.begin)),
 			short(l.SpanID), l.Service, l.Level, oneLine(l.Message), l.rest(), note)
 	}
-}
-
-// line is a log line as far as it is shown.
-type line struct {
-	Time    time.Time `json:"time"`
-	Level   string    `json:"level"`
-	Message string    `json:"msg"`
-	TraceID string    `json:"trace_id"`
-	SpanID  string    `json:"span_id"`
-	Service string    `json:"service.name"`
-
-	others map[string]json.RawMessage
-}
-
-// parseLine reads a log line; what cannot be read is left empty.
-func parseLine(raw json.RawMessage) line {
-	var l line
-	if json.Unmarshal(raw, &l) != nil || json.Unmarshal(raw, &l.others) != nil {
-		return line{Message: string(raw)}
-	}
-	for _, shown := range []string{"time", "level", "msg", "trace_id", "span_id", "service.name"} {
-		delete(l.others, shown)
-	}
-	return l
-}
-
-// rest returns the attributes that have no column of their own. A long one, such
-// as a stack, is cut.
-func (l line) rest() string {
-	const longest = 100
-	var b strings.Builder
-	for _, k := range slices.Sorted(maps.Keys(l.others)) {
-		v := []rune(string(l.others[k]))
-		if len(v) > longest {
-			v = append(v[:longest], '…')
-		}
-		b.WriteString("  " + oneLine(k) + "=" + string(v))
-	}
-	return b.String()
 }
 
 func pad(s string, width int) string {
