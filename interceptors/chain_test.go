@@ -5,6 +5,7 @@ package interceptors_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -117,7 +118,7 @@ func TestServerChainOrder(t *testing.T) {
 				for _, c := range tc.chain {
 					chain = append(chain, map[rune]interceptors.ServerInterceptor{
 						'r': interceptors.Record(tel.recorder),
-						'c': interceptors.Recovery(),
+						'c': interceptors.Recovery(interceptors.WithPanicLogger(slog.New(slog.DiscardHandler))),
 						'd': interceptors.Deadline(budget(t, ctxutil.WithReserve(time.Minute), ctxutil.WithMaxTimeout(time.Hour))),
 						'1': tr.mark("1"), '2': tr.mark("2"), '3': tr.mark("3"), '4': tr.mark("4"),
 					}[c])

@@ -98,3 +98,32 @@ func TestErrorIsOneThing(t *testing.T) {
 		t.Errorf("client line: %v", line)
 	}
 }
+
+// TestSizes are on the line of a unary call, as far as there are any, and not
+// gathered for lines that nobody writes.
+func TestSizes(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		handle    func(context.Context) error
+		responses any // bytes
+	}{
+		{"well", nil, 3.0},
+		{"failing", fail(codes.Unavailable, "later"), nil},
+		{"panicking", func(context.Context) error { panic("broken") }, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tel := newTelemetry(t, sdktrace.AlwaysSample())
+			client := recorded(t, tel, &service{unary: func(ctx context.Context, _ *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
+				resp := &testgrpc.SimpleResponse{Username: "u"}
+				if tc.handle == nil {
+					return resp, nil
+				}
+				return nil, tc.handle(ctx)
+			}})
+			_, _ = client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{ResponseSize: 7})
+			for _, msg := range []string{"rpc client call", "rpc server call"} {
+				checkLine(t, tel.logs.withMessage(t, msg), map[string]any{"request_bytes": 2.0, "response_bytes": tc.responses})
+			}
+		})
+	}
+}
