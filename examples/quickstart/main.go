@@ -15,7 +15,9 @@ import (
 	"github.com/fairlead-go/fairlead/telemetry"
 )
 
-type greeter struct{ greeterpb.UnimplementedGreeterServer }
+type greeter struct {
+	greeterpb.UnimplementedGreeterServer
+}
 
 func (greeter) Greet(ctx context.Context, r *greeterpb.GreetRequest) (*greeterpb.GreetReply, error) {
 	slog.InfoContext(ctx, "greeting", "name", r.GetName())
