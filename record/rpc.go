@@ -54,7 +54,7 @@ func (r *Recorder) RPCClientMethod(fullMethod, target string, kind metrics.RPCTy
 	m, known := r.rpcClient.resolve(rpcKey{fullMethod, target, kind}, r.newClientRPC)
 	if !known { // it shares its name and its metrics with others, but not its host
 		shared := *m
-
+		shared.allowed = r.egress.Allows(target)
 		m = &shared
 	}
 	return m
