@@ -206,7 +206,13 @@ func (i *Recording) endServer(call *record.Call, ss *serverStream, returned *boo
 // that is to a peer. Of messages that are not known, or not of one call, it is
 // given nil.
 func finish(call *record.Call, table *statuses, err error, req, resp any) *status.Status {
+	if err != nil {
+		resp = nil // whatever there is of it is not sent, or not received
+	}
 	s, st := table.of(call, err)
+	if err != nil {
+		resp = nil // generated handlers return a typed nil, which has a size
+	}
 	if call.Logs(s.Outcome()) {
 		call.SetSizes(size(req), size(resp))
 	}
