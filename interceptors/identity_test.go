@@ -304,6 +304,26 @@ func TestOtherPropagators(t *testing.T) {
 	}
 }
 
+// TestOtherPropagatorsWithoutSDK: an identity that no tracer knows is told in no
+// tracer's format, which would say that somebody decided against sampling; what
+// else a propagator carries is.
+func TestOtherPropagatorsWithoutSDK(t *testing.T) {
+	for _, kind := range callKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			tel := newTelemetry(t, nil, record.WithTracerProvider(noop.NewTracerProvider()), record.WithPropagator(oddPropagator{}))
+			var md metadata.MD
+			cc := dialHop(t, tel, tel, "passthrough:///inventory", func(ctx context.Context) { md, _ = metadata.FromIncomingContext(ctx) })
+			ctx := context.WithValue(t.Context(), tenantKey{}, "acme")
+			if err := kind.call(ctx, testgrpc.NewTestServiceClient(cc)); err != nil {
+				t.Fatal(err)
+			}
+			if len(md.Get("x-odd")) != 0 || len(md.Get("x-trace-id")) != 1 || !slices.Equal(md.Get("x-odd-tenant"), []string{"acme"}) {
+				t.Errorf("sent %v", md)
+			}
+		})
+	}
+}
+
 // TestEgress: identity, baggage and forwarded headers go to hosts that may be
 // told, and to no others; what the caller itself puts on a call always does.
 func TestEgress(t *testing.T) {

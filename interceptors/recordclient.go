@@ -25,14 +25,11 @@ func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
 			if at.Addr != nil {
 				call.SetPeer(at.Addr)
 			}
-			switch {
-			case !returned: // a panic, which goes on, or runtime.Goexit
-				finish(call, clientStatuses, errPanic, req, nil)
-			case err != nil:
-				finish(call, clientStatuses, err, req, nil)
-			default:
-				finish(call, clientStatuses, nil, req, reply)
+			ended := err
+			if !returned { // a panic, which goes on, or runtime.Goexit
+				ended = errPanic
 			}
+			finish(call, clientStatuses, ended, req, reply)
 		}()
 		err = invoke(i.outgoing(call), method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.Peer(&at))...)
 		returned = true
