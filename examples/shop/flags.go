@@ -70,6 +70,7 @@ func (o options) config(dir string, log io.Writer) app.Config {
 // command returns the command that runs this program for one service.
 func (o options) command(self, dir string) app.Command {
 	return func(service, peers string) *exec.Cmd {
+		//nolint:noctx // a child is ended by its parent's hand, in its turn
 		cmd := exec.Command(self, "-service", service, "-peers", peers, "-data", dir,
 			"-gateway", o.gateway, "-fail", o.fail, "-log", o.log, fmt.Sprintf("-otlp=%v", o.otlp))
 		cmd.Stderr = os.Stderr // a child that cannot start says why

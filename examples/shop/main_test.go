@@ -162,14 +162,7 @@ func TestTracesOnDemand(t *testing.T) {
 	base := regexp.MustCompile(`http://\S+/traces/`).FindString(readUntil(t, lines, "/traces/"))
 	readUntil(t, lines, "open until Ctrl-C")
 	for path, want := range map[string]string{"slow": "gateway", "failed": "ERROR", "nonsense": "nothing is known"} {
-		resp, err := http.Get(base + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if closeErr := resp.Body.Close(); err != nil || closeErr != nil {
-			t.Fatal(errors.Join(err, closeErr))
-		}
+		body := get(t, base+path)
 		if !bytes.Contains(body, []byte(want)) {
 			t.Errorf("%s%s has no %q:\n%s", base, path, want, body)
 		}
@@ -183,6 +176,25 @@ func TestTracesOnDemand(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
+}
+
+func get(t *testing.T, url string) []byte {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
 }
 
 func TestProcessesEndWithTheirParent(t *testing.T) {

@@ -47,16 +47,16 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		defer cancel()
 		err = errors.Join(err, shop.Stop(ctx), closeLog())
 		if err == nil {
-			fmt.Fprintln(out, "the shop is closed")
+			say(out, "the shop is closed\n")
 		}
 	}()
 
 	traces := report.NewKeeper(shop.Traces())
-	server, err := app.ServeTraces(traces)
+	server, err := app.ServeTraces(ctx, traces)
 	if err != nil {
 		return err
 	}
-	defer server.Close()
+	defer func() { err = errors.Join(err, server.Close()) }()
 	welcome(out, o, shop, server.URL)
 
 	// A service that ends by itself ends the run.
@@ -77,7 +77,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	}
 	showTraces(out, traces)
 	if o.stay && ctx.Err() == nil {
-		fmt.Fprintln(out, "\nopen until Ctrl-C")
+		say(out, "\nopen until Ctrl-C\n")
 		<-ctx.Done()
 	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -160,13 +160,16 @@ func serveCustomers(ctx context.Context, o options, shop app.Shop, traces *repor
 	return err
 }
 
+// say prints on out; that nobody may be there to read it is no reason to stop.
+func say(out io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(out, format, args...) }
+
 // welcome says where to look.
 func welcome(out io.Writer, o options, shop app.Shop, traces string) {
 	where := "one process"
 	if o.processes {
 		where = "a process each"
 	}
-	fmt.Fprintf(out, "the shop is open, its services in %s\n\n", where)
+	say(out, "the shop is open, its services in %s\n\n", where)
 	var gateway string
 	for _, i := range shop.Instances() {
 		serves := "queue"
@@ -179,9 +182,9 @@ func welcome(out io.Writer, o options, shop app.Shop, traces string) {
 		if i.Name == app.Gateway {
 			gateway = serves
 		}
-		fmt.Fprintf(out, "  %-10s %-24s http://%s/metrics /livez /readyz /healthz\n", i.Name, serves, i.Admin)
+		say(out, "  %-10s %-24s http://%s/metrics /livez /readyz /healthz\n", i.Name, serves, i.Admin)
 	}
-	fmt.Fprintf(out, `
+	say(out, `
   order   curl -i -d '{"customer":"you","sku":"mug-blue","quantity":1,"card":"tok_ok"}' %s/orders
   traces  curl %s/traces/<X-Trace-ID of an answer>, or /traces/%s, or /traces/%s
 
@@ -192,7 +195,7 @@ func welcome(out io.Writer, o options, shop app.Shop, traces string) {
 func showTraces(out io.Writer, traces *report.Keeper) {
 	for _, role := range []string{slow, failed} {
 		if t := traces.Kept(role); t != nil {
-			fmt.Fprintf(out, "\na %s request\n%s", role, t.Render())
+			say(out, "\na %s request\n%s", role, t.Render())
 		}
 	}
 }

@@ -51,7 +51,7 @@ type shop struct {
 // watch reports it if r ends by itself.
 func watch(r *running, ended chan<- error) {
 	<-r.done
-	if r.stopped() {
+	if r.stopping.Load() {
 		return
 	}
 	select {

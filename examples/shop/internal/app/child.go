@@ -45,11 +45,11 @@ func RunChild(ctx context.Context, cfg Config, name, peers string, stdin io.Read
 		defer cancel()
 		err = errors.Join(err, r.end(ctx))
 	}()
-	traces, err := ServeTraces(e.recorder)
+	traces, err := ServeTraces(ctx, e.recorder)
 	if err != nil {
 		return err
 	}
-	defer traces.Close()
+	defer func() { err = errors.Join(err, traces.Close()) }()
 
 	line, err := json.Marshal(ready{Instance: r.Instance, Traces: traces.URL})
 	if err != nil {
@@ -81,9 +81,11 @@ type TraceServer struct {
 	done   chan struct{}
 }
 
-// ServeTraces starts a server for [report.Handler]. It runs until it is closed.
-func ServeTraces(source report.Source) (*TraceServer, error) {
-	lis, err := net.Listen("tcp", loopback)
+// ServeTraces starts a server for [report.Handler]. It runs until it is closed,
+// whatever becomes of ctx.
+func ServeTraces(ctx context.Context, source report.Source) (*TraceServer, error) {
+	var config net.ListenConfig
+	lis, err := config.Listen(ctx, "tcp", loopback)
 	if err != nil {
 		return nil, fmt.Errorf("app: traces: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
 )
@@ -24,12 +25,12 @@ type Instance struct {
 type running struct {
 	Instance
 	svc  *service
-	ctx  context.Context    // of the servers
-	stop context.CancelFunc // ends it
+	stop context.CancelFunc // ends the servers
 	work context.CancelFunc // ends what runs in the background
 	done chan struct{}
 	err  error // of Run; read after done is closed
 
+	stopping   atomic.Bool
 	background sync.WaitGroup
 }
 
@@ -53,27 +54,25 @@ func (e *env) start(ctx context.Context, name string) (*running, error) {
 		done: make(chan struct{}),
 	}
 	// A service ends when it is stopped, in its turn, and not with ctx.
-	var workCtx context.Context
-	r.ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var serveCtx, workCtx context.Context
+	serveCtx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	workCtx, r.work = context.WithCancel(context.WithoutCancel(ctx))
 	for _, run := range svc.background {
 		r.background.Go(func() { run(workCtx) })
 	}
 	go func() {
 		defer close(r.done)
-		r.err = svc.Run(r.ctx)
+		r.err = svc.Run(serveCtx)
 	}()
 	e.services.Set(name, r.Addresses)
 	return r, nil
 }
 
-// stopped reports whether the service was asked to end.
-func (r *running) stopped() bool { return r.ctx.Err() != nil }
-
 // end stops the service. Its callers have been stopped before, so there are no
 // new requests: what it still has in hand is finished first, then the servers
 // end, and with them telemetry.
 func (r *running) end(ctx context.Context) error {
+	r.stopping.Store(true)
 	var errs []error
 	for _, finish := range r.svc.finish {
 		errs = append(errs, finish(ctx))

@@ -7,7 +7,7 @@ import (
 	"errors"
 
 	"github.com/fairlead-go/fairlead"
-	"github.com/fairlead-go/fairlead/examples/shop/internal/catalogue"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/catalog"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/inventory"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/store"
@@ -39,5 +39,5 @@ func fillShelves(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(inventory.NewStock(db).Seed(ctx, catalogue.Articles()...), db.Close())
+	return errors.Join(inventory.NewStock(db).Seed(ctx, catalog.Articles()...), db.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -122,13 +123,13 @@ func (s *service) dial(e *env, name string) (*interceptors.Client, error) {
 // close ends what the service has opened.
 func (s *service) close() error {
 	var errs []error
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		errs = append(errs, s.closers[i].Close())
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
 }
 
 // abandon closes a service that will not run, because of err.
 func (s *service) abandon(err error) (*service, error) {
-	return nil, fmt.Errorf("%s: %w", s.name, errors.Join(err, s.Service.Close(), s.close()))
+	return nil, fmt.Errorf("%s: %w", s.name, errors.Join(err, s.Close(), s.close()))
 }

@@ -30,7 +30,7 @@ const (
 	ErrOutOfStock = store.Refusal("inventory: out of stock")
 )
 
-// Article is one line of the catalogue.
+// Article is one line of the catalog.
 type Article struct {
 	SKU            string
 	UnitPriceCents int64
@@ -46,7 +46,7 @@ type Stock struct {
 // NewStock returns the stock in db, which was opened with [Schema].
 func NewStock(db *store.DB) *Stock { return &Stock{db: db} }
 
-// Seed adds the articles that are not in the catalogue yet.
+// Seed adds the articles that are not in the catalog yet.
 func (s *Stock) Seed(ctx context.Context, articles ...Article) error {
 	return s.db.Update(ctx, "seed stock", func(tx *sql.Tx) error {
 		for _, a := range articles {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fairlead-go/fairlead/examples/shop/internal/catalogue"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/catalog"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gateway"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
@@ -52,7 +52,7 @@ var scenarios = []scenario{
 		return r
 	}},
 	{"sold out", 4, OutOfStock, func(ctx context.Context, c *customer, v visit) Result {
-		return c.place(ctx, v, name(v), catalogue.SoldOut, payment.CardOK)
+		return c.place(ctx, v, name(v), catalog.SoldOut, payment.CardOK)
 	}},
 	{"declined card", 5, Declined, func(ctx context.Context, c *customer, v visit) Result {
 		return c.place(ctx, v, name(v), article(v), payment.CardDeclined)
@@ -99,7 +99,7 @@ func pick(r *rand.Rand) *scenario {
 func name(v visit) string { return fmt.Sprintf("customer-%d", v.rand.IntN(100)) }
 
 func article(v visit) string {
-	common := catalogue.Common()
+	common := catalog.Common()
 	return common[v.rand.IntN(len(common))].SKU
 }
 

@@ -43,7 +43,7 @@ func (c *Client) Charge(ctx context.Context, charge Charge) (Receipt, error) {
 		}
 		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 
 	switch resp.StatusCode {
 	case http.StatusCreated:

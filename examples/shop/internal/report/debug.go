@@ -74,7 +74,7 @@ func (r Remote) Trace(ctx context.Context, id string) (*Trace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:

@@ -17,14 +17,14 @@ import (
 )
 
 // interval is how often progress is looked at, and shown on a terminal; elsewhere
-// it is shown every fileTicks-th time.
+// it is shown the first and every fileTicks-th time.
 const (
 	interval  = time.Second
 	fileTicks = 5
 )
 
 // Progress shows on out how a run goes, a line each second on a terminal and
-// every five elsewhere, until ctx ends; then it shows the last one. Each second
+// every five seconds elsewhere, until ctx ends; then it shows the last one. Each second
 // the snapshot is handed to also, which may be nil.
 func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot, also func(load.Snapshot)) {
 	every := fileTicks
@@ -37,18 +37,21 @@ func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot,
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			fmt.Fprintln(out, Summary(snapshot()))
+			show(out, snapshot())
 			return
 		}
 		s := snapshot()
 		if also != nil {
 			also(s)
 		}
-		if n%every == 0 {
-			fmt.Fprintln(out, Summary(s))
+		if n == 1 || n%every == 0 {
+			show(out, s)
 		}
 	}
 }
+
+// show shows a snapshot; that nobody may be there to see it is no reason to stop.
+func show(out io.Writer, s load.Snapshot) { _, _ = fmt.Fprintln(out, Summary(s)) }
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

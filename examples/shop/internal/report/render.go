@@ -97,11 +97,14 @@ func (d *drawing) span(t *Trace, i int, indent string, last bool, depth int) {
 func (d *drawing) lines(t *Trace) {
 	for _, raw := range t.Lines {
 		l := parseLine(raw)
-		note := ""
+		var offset, note string
+		if !l.Time.IsZero() {
+			offset = "+" + milliseconds(l.Time.Sub(d.begin))
+		}
 		if !d.known[l.SpanID] {
 			note = "  (span is not here)"
 		}
-		fmt.Fprintf(&d.out, "%10s  %s  %-9s %-5s %s%s%s\n", "+"+milliseconds(l.Time.Sub(d.begin)),
+		fmt.Fprintf(&d.out, "%10s  %s  %-9s %-5s %s%s%s\n", offset,
 			short(l.SpanID), l.Service, l.Level, oneLine(l.Message), l.rest(), note)
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package catalogue is what the shop sells when it opens.
-package catalogue
+// Package catalog is what the shop sells when it opens.
+package catalog
 
 import "github.com/fairlead-go/fairlead/examples/shop/internal/inventory"
 
