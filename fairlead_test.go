@@ -37,6 +37,7 @@ type sdk struct {
 	spans    *tracetest.SpanRecorder
 	provider *sdktrace.TracerProvider
 	shutdown int
+	err      error // of Shutdown
 }
 
 func newSDK() *sdk {
@@ -49,7 +50,7 @@ func (s *sdk) start(context.Context, string, prometheus.Gatherer) (*sdk, error) 
 func (s *sdk) TracerProvider() trace.TracerProvider                             { return s.provider }
 func (s *sdk) Propagator() propagation.TextMapPropagator                        { return propagation.TraceContext{} }
 func (s *sdk) SlogHandler() slog.Handler                                        { return nil }
-func (s *sdk) Shutdown(context.Context) error                                   { s.shutdown++; return nil }
+func (s *sdk) Shutdown(context.Context) error                                   { s.shutdown++; return s.err }
 
 // syncBuffer is a buffer that several services log to.
 type syncBuffer struct {
@@ -281,6 +282,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a", []fairlead.Option{fairlead.WithTLS(nil, nil)}, "nil server configuration"},
 		{"a", []fairlead.Option{fairlead.WithPlaintext(), fairlead.WithHTTP("nonsense")}, "nonsense"},
 		{"a", []fairlead.Option{fairlead.WithCheck("", nil)}, "nil check"},
+		{"a", []fairlead.Option{fairlead.WithDrain(nil)}, "WithDrain: nil function"},
 	} {
 		svc, err := fairlead.New(tc.name, tc.opts...)
 		if err == nil {
@@ -326,5 +328,52 @@ func TestSignals(t *testing.T) {
 	cancel()
 	if err := <-deafEnded; err != nil {
 		t.Errorf("Run = %v after its context ended", err)
+	}
+}
+
+// TestDrainOrder: what is drained comes after the last answer and before
+// telemetry is flushed, whose failure does not make the service fail.
+func TestDrainOrder(t *testing.T) {
+	tel, logs := newSDK(), &syncBuffer{}
+	tel.err = errors.New("collector away")
+	var order []string
+	drain := func(name string) fairlead.Option {
+		return fairlead.WithDrain(func(context.Context) error {
+			if tel.shutdown > 0 {
+				t.Errorf("%s is drained after telemetry was flushed", name)
+			}
+			order = append(order, name)
+			return nil
+		})
+	}
+	svc := mustNew(t, "worker", fairlead.WithPlaintext(), fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithAdmin(""),
+		fairlead.WithTelemetry(tel.start), fairlead.WithLogHandler(slog.NewJSONHandler(logs, nil)), drain("pool"), drain("queue"))
+	if svc.TracerProvider() != trace.TracerProvider(tel.provider) {
+		t.Error("TracerProvider is not telemetry's")
+	}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	svc.HTTP().HandleFunc("GET /slow", func(http.ResponseWriter, *http.Request) {
+		close(entered)
+		<-leave
+		order = append(order, "answer")
+	})
+	stop := run(t, svc)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	done := make(chan struct{})
+	url := "http://" + svc.Addr("http") + "/slow"
+	go func() { defer close(done); get(t, client, url, http.StatusOK) }()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	close(leave)
+	<-done
+	if err := <-stopped; err != nil {
+		t.Errorf("Run = %v, though only the collector was away", err)
+	}
+	if got, want := strings.Join(order, " "), "answer pool queue"; got != want {
+		t.Errorf("order %q, want %q", got, want)
+	}
+	if !strings.Contains(logs.String(), "telemetry not flushed") {
+		t.Error("nobody said that telemetry was not flushed")
 	}
 }

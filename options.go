@@ -68,6 +68,7 @@ type config struct {
 	serverTimeout time.Duration
 	drainTimeout  time.Duration
 	noSignals     bool
+	drains        []func(context.Context) error
 	errs          []error
 }
 
@@ -213,6 +214,20 @@ func WithDrainTimeout(d time.Duration) Option {
 		if d <= 0 {
 			c.errs = append(c.errs, fmt.Errorf("WithDrainTimeout: %v is not positive", d))
 		}
+	})
+}
+
+// WithDrain adds work to finish when the service ends: after its servers have
+// answered what was under way, and before connections are closed and telemetry
+// is flushed. For pools and queue workers, say. ctx ends with the drain timeout.
+// Several run in the order in which they were added.
+func WithDrain(finish func(ctx context.Context) error) Option {
+	return optionFunc(func(c *config) {
+		if finish == nil {
+			c.errs = append(c.errs, errors.New("WithDrain: nil function"))
+			return
+		}
+		c.drains = append(c.drains, finish)
 	})
 }
 

@@ -85,7 +85,13 @@ func (s *Service) stop() error {
 			public = append(public, srv)
 		}
 	}
-	err := errors.Join(stopAll(ctx, public), stopAll(ctx, admin))
+	errs := []error{stopAll(ctx, public)}
+	for _, finish := range s.config.drains {
+		if err := finish(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("fairlead: draining: %w", err))
+		}
+	}
+	err := errors.Join(append(errs, stopAll(ctx, admin))...)
 	s.servers = nil
 	return errors.Join(err, s.Close())
 }
@@ -153,7 +159,10 @@ func (s *Service) Close() error {
 	if tel != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryTimeout)
 		defer cancel()
-		errs = append(errs, tel.Shutdown(ctx))
+		// A collector that is away is no reason for a service to fail.
+		if err := tel.Shutdown(ctx); err != nil && s.logger != nil {
+			s.logger.Warn("telemetry not flushed", slog.Any("error", err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	grpchealth "google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -258,6 +260,15 @@ func (s *Service) Registry() *prometheus.Registry { return s.registry }
 // Recorder returns what makes the service's records, for servers and clients
 // that the service does not make itself.
 func (s *Service) Recorder() *record.Recorder { return s.recorder }
+
+// TracerProvider returns what makes the service's spans, for work that no
+// record begins, such as a queue's.
+func (s *Service) TracerProvider() trace.TracerProvider {
+	if s.telemetry != nil {
+		return s.telemetry.TracerProvider()
+	}
+	return otel.GetTracerProvider()
+}
 
 // Health returns the service's health checks.
 func (s *Service) Health() *health.Set { return s.health }

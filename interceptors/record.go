@@ -207,12 +207,9 @@ func (i *Recording) endServer(call *record.Call, ss *serverStream, returned *boo
 // given nil.
 func finish(call *record.Call, table *statuses, err error, req, resp any) *status.Status {
 	if err != nil {
-		resp = nil // whatever there is of it is not sent, or not received
+		resp = nil // not sent, or not received; and a handler's typed nil would have a size
 	}
 	s, st := table.of(call, err)
-	if err != nil {
-		resp = nil // generated handlers return a typed nil, which has a size
-	}
 	if call.Logs(s.Outcome()) {
 		call.SetSizes(size(req), size(resp))
 	}
