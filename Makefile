@@ -74,3 +74,4 @@ bench: ## the benchmarks, ten times, for benchstat
 .PHONY: proto
 proto: ## write the generated code of the examples anew
 	$(MAKE) -C examples/shop proto
+	$(MAKE) -C examples/quickstart proto
