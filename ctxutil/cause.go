@@ -39,7 +39,7 @@ func (c *cause) Error() string { return c.text }
 
 func (c *cause) Is(target error) bool { return target == c.std }
 
-// Timeout makes the deadline causes timeouts for net.Error and url.Error, as
+// Timeout makes the deadline causes timeouts for url.Error and others who ask, as
 // context.DeadlineExceeded is one.
 func (c *cause) Timeout() bool { return errors.Is(c.std, context.DeadlineExceeded) }
 

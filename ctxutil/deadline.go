@@ -41,7 +41,7 @@ func (e *BudgetError) Is(target error) bool {
 	return target == ErrBudgetExhausted || target == context.DeadlineExceeded
 }
 
-// Timeout is true: the error is a timeout for net.Error and url.Error.
+// Timeout is true: url.Error and others ask for a timeout by this method.
 func (e *BudgetError) Timeout() bool { return true }
 
 // Remaining returns how long ctx has until its deadline, 0 if that has passed,
