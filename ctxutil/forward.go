@@ -266,7 +266,7 @@ func checkForwardKey(key string) error {
 	}
 	for i := range len(key) {
 		if c := key[i]; !isAlphaNum(c) && c != '-' && c != '_' && c != '.' {
-			return errors.New("the name has characters other than letters, digits and - _ .")
+			return errors.New("the name has characters other than letters, digits, dot, dash and underscore")
 		}
 	}
 	return nil

@@ -64,7 +64,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	switch err {
 	case nil:
-	case io.EOF: //nolint:errorlint // an end is told by this value alone, see io.Reader
+	case io.EOF: // by this value alone, see io.Reader
 		b.end(nil)
 	default:
 		b.end(err)

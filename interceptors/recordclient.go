@@ -4,6 +4,7 @@ package interceptors
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -31,7 +32,7 @@ func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
 			}
 			finish(call, clientStatuses, ended, req, reply)
 		}()
-		err = invoke(i.outgoing(call), method, req, reply, cc, append(opts[:len(opts):len(opts)], grpc.Peer(&at))...)
+		err = invoke(i.outgoing(call), method, req, reply, cc, append(slices.Clip(opts), grpc.Peer(&at))...)
 		returned = true
 		return err
 	}
@@ -65,7 +66,7 @@ func (i *Recording) StreamClient() grpc.StreamClientInterceptor {
 		}
 		var cs grpc.ClientStream
 		cs, openErr = open(i.outgoing(call), desc, cc, method,
-			append(opts[:len(opts):len(opts)], grpc.Peer(&at), grpc.OnFinish(atFinish))...)
+			append(slices.Clip(opts), grpc.Peer(&at), grpc.OnFinish(atFinish))...)
 		if openErr != nil {
 			return nil, openErr
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/fairlead-go/fairlead/logging"
 )
 
-// attribute values by what they have to become
+// escapes are attribute values by what they have to become.
 var escapes = []struct{ name, in, want string }{
 	{"clean", `a "b" \n é 漢 🙂 'c'`, `a "b" \n é 漢 🙂 'c'`},
 	{"line feed", "a\nb", `a\nb`},

@@ -33,7 +33,8 @@ func newScrapeReader(e *environ, gatherers []prometheus.Gatherer, report *report
 		return nil, fmt.Errorf("telemetry: metrics exporter prometheus: %w", err)
 	}
 	addr := net.JoinHostPort(e.value[envPrometheusIP], e.value[envPrometheus])
-	listener, err := net.Listen("tcp", addr)
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: metrics exporter prometheus: %s and %s are %s: %w", envPrometheusIP, envPrometheus, addr, err)
 	}

@@ -5,6 +5,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func newResource(ctx context.Context, c *config) (*resource.Resource, []error) {
 	problems = append(problems, errs...)
 	attrs := c.attributes
 	if c.serviceName != "" {
-		attrs = append(attrs[:len(attrs):len(attrs)], serviceName.String(c.serviceName))
+		attrs = append(slices.Clip(attrs), serviceName.String(c.serviceName))
 	}
 	env, err := resource.New(ctx, resource.WithAttributes(attrs...), resource.WithFromEnv())
 	problems = explain(problems, "read OTEL_RESOURCE_ATTRIBUTES", err)

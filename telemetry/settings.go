@@ -55,7 +55,7 @@ func (s Settings) String() string {
 		if value == "" {
 			value = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", x.Name, value, x.Source)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", x.Name, value, x.Source)
 	}
 	_ = w.Flush() // a strings.Builder does not fail
 	return b.String()

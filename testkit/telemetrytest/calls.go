@@ -4,6 +4,7 @@ package telemetrytest
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
@@ -88,7 +89,7 @@ func (k *CallKind) mark() string {
 }
 
 // dims are the attributes that tell calls of this kind apart.
-func (k *CallKind) dims() []string { return append(k.Keys[:len(k.Keys):len(k.Keys)], k.Code) }
+func (k *CallKind) dims() []string { return append(slices.Clip(k.Keys), k.Code) }
 
 // label is the label that an attribute becomes.
 func label(attr string) string { return strings.ReplaceAll(attr, ".", "_") }

@@ -19,7 +19,7 @@ const maxExemplarRunes = 128
 func findBigExemplars(c *check) {
 	c.eachExemplar(func(e exemplar) {
 		runes := 0
-		for _, l := range e.Exemplar.GetLabel() {
+		for _, l := range e.GetLabel() {
 			runes += utf8.RuneCountInString(l.GetName()) + utf8.RuneCountInString(l.GetValue())
 		}
 		if runes > maxExemplarRunes {

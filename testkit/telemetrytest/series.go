@@ -73,7 +73,7 @@ type exemplar struct {
 
 // label returns the value of one of the exemplar's own labels.
 func (e exemplar) label(name string) string {
-	for _, l := range e.Exemplar.GetLabel() {
+	for _, l := range e.GetLabel() {
 		if l.GetName() == name {
 			return l.GetValue()
 		}
@@ -83,7 +83,7 @@ func (e exemplar) label(name string) string {
 
 func (e exemplar) String() string {
 	var labels []string
-	for _, l := range e.Exemplar.GetLabel() {
+	for _, l := range e.GetLabel() {
 		labels = append(labels, l.GetName()+`="`+excerpt(l.GetValue())+`"`)
 	}
 	return "exemplar {" + strings.Join(labels, ",") + "} of " + e.series.String()
