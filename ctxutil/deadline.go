@@ -188,6 +188,16 @@ type ownDeadline struct {
 	at time.Time
 }
 
+// DeadlineIsOwn reports whether the deadline of ctx is a limit of this process,
+// set by a budget's cap or default, and not what a caller allowed. Unlike
+// [EndedBy] it can be asked before the deadline passes: the far side, which was
+// told it, may be the first to notice.
+func DeadlineIsOwn(ctx context.Context) bool {
+	at, ok := ctx.Deadline()
+	own, is := ctx.Value(ownDeadlineKey{}).(*ownDeadline)
+	return ok && is && own.at.Equal(at)
+}
+
 type ownDeadlineKey struct{}
 
 func (o *ownDeadline) Value(key any) any {

@@ -373,3 +373,47 @@ func TestTimeoutFrom(t *testing.T) {
 		}
 	}
 }
+
+// TestDeadlineIsOwn: known before the deadline passes, and lost when somebody
+// shortens it.
+func TestDeadlineIsOwn(t *testing.T) {
+	caller, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	capped, err := ctxutil.NewBudget(ctxutil.WithMaxTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, cancel, err := ctxutil.WithBudget(caller, capped)
+	defer cancel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	less, cancel, err := ctxutil.WithBudget(ours, ctxutil.Budget{}) // takes its reserve of it
+	defer cancel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reserved, cancel, err := ctxutil.WithBudget(caller, ctxutil.Budget{})
+	defer cancel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shortened, cancel := context.WithTimeout(ours, time.Second)
+	defer cancel()
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		want bool
+	}{
+		{"no deadline", t.Context(), false},
+		{"caller's", caller, false},
+		{"caller's less the reserve", reserved, false},
+		{"our cap", ours, true},
+		{"our cap less the reserve", less, true},
+		{"shortened since", shortened, false},
+	} {
+		if got := ctxutil.DeadlineIsOwn(tc.ctx); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}

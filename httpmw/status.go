@@ -84,7 +84,7 @@ func (s *statuses) of(call *record.Call, code int) *record.HTTPStatus {
 		return record.NewHTTPFailure(code, semconv.Other, resilience.OutcomeServerFault)
 	case code >= 400 && call.Refused():
 		return s.made(&s.refused[code], code, resilience.OutcomeRejected)
-	case code == http.StatusGatewayTimeout && call.TimedOut():
+	case code == http.StatusGatewayTimeout && (call.TimedOut() || call.DeadlineIsOwn()):
 		return s.timeout
 	default:
 		return s.made(&s.known[code], code, OutcomeOf(code))

@@ -229,6 +229,14 @@ func (c *Call) TimedOut() bool {
 	return limit != nil && ctxutil.EndedBy(*limit) == ctxutil.EndTimeout
 }
 
+// DeadlineIsOwn reports whether the deadline that the call had is a limit of this
+// process. A peer that was told it and answers that it has passed, a moment
+// before our own clock says so, tells of our limit and not of the caller's.
+func (c *Call) DeadlineIsOwn() bool {
+	limit := c.limit.Load()
+	return limit != nil && ctxutil.DeadlineIsOwn(*limit)
+}
+
 // EndedBy says who ended the call's context, if anybody did: the limit of
 // [Call.SetLimit] counts if it was time that ended it, since its adapter cancels
 // it when it is done with it.
