@@ -39,8 +39,9 @@ func (w *connectWatch) failure() error {
 	return w.last
 }
 
-// wakeable returns a context that ends with ctx and when something is noted: a
-// connection may be seen to have failed before it is known why.
+// wakeable returns a context that ends with ctx and when something is noted:
+// from one failed attempt to the next a connection's state stays the same, so
+// that waiting for another one would miss the news.
 func (w *connectWatch) wakeable(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, wake := context.WithCancel(ctx)
 	w.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -20,12 +21,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/fairlead-go/fairlead/interceptors"
 )
@@ -366,4 +369,142 @@ func TestOptionsWin(t *testing.T) {
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("err = %v, want ResourceExhausted", err)
 	}
+}
+
+// oldSuites are some that TLS 1.0 knows.
+var oldSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+
+// TestOldTLSIsRefused whatever the configuration says.
+func TestOldTLSIsRefused(t *testing.T) {
+	ca := newAuthority(t)
+	addr := listen(t, "127.0.0.1:0", interceptors.WithTLS(&tls.Config{
+		Certificates: []tls.Certificate{ca.certificate(t)},
+		MinVersion:   tls.VersionTLS10, CipherSuites: oldSuites, //nolint:gosec // that is the point
+	}))
+	conn, err := tls.Dial("tcp", addr, &tls.Config{ //nolint:gosec // that is the point
+		RootCAs: ca.pool(), MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, CipherSuites: oldSuites, NextProtos: []string{"h2"},
+	})
+	if err == nil {
+		_ = conn.Close()
+		t.Error("TLS 1.1 was spoken")
+	}
+}
+
+// TestStreamsPerConnection: the default bound is in force.
+func TestStreamsPerConnection(t *testing.T) {
+	addr := listen(t, "127.0.0.1:0", interceptors.WithPlaintext())
+	c := newClient(t, addr, interceptors.WithPlaintext())
+	client := testgrpc.NewTestServiceClient(c)
+	ctx, cancel := context.WithCancel(soon(t))
+	defer cancel()
+	// Until the server's settings have come, a client knows of no bound.
+	if err := c.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range interceptors.DefaultMaxConcurrentStreams {
+		if _, err := client.FullDuplexCall(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer stop()
+	if _, err := client.FullDuplexCall(short); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("one stream too many: err = %v, want it to wait", err)
+	}
+}
+
+// TestConnectTimeout: a server that accepts and says nothing is given its time,
+// then given up, and tried again.
+func TestConnectTimeout(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	c := newClient(t, silent.Addr().String(), interceptors.WithPlaintext(), interceptors.WithConnectTimeout(500*time.Millisecond))
+	c.Connect()
+	for range 2 {
+		_ = silent.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
+		conn, err := silent.Accept()
+		if err != nil {
+			t.Fatalf("not tried again: %v", err)
+		}
+		begun := time.Now()
+		_, _ = io.Copy(io.Discard, conn) // until the client hangs up
+		_ = conn.Close()
+		if took := time.Since(begun); took < 400*time.Millisecond || took > 4*time.Second {
+			t.Errorf("given up after %v, want 500ms", took)
+		}
+	}
+}
+
+// refusing is a connection whose server says that it wants no such client.
+type refusing struct{ net.Conn }
+
+func (refusing) Write(b []byte) (int, error) { return len(b), nil }
+
+func (refusing) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}
+}
+
+// TestWaitReadyHearsNews: a server that is not there at first, and then will
+// never do, is given up then. To grpc-go that is one failure that lasts.
+func TestWaitReadyHearsNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dials := 0
+		c, err := interceptors.NewClient("passthrough:///inventory", interceptors.WithPlaintext(),
+			interceptors.WithDialOptions(grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+				if dials++; dials == 1 {
+					return nil, syscall.ECONNREFUSED
+				}
+				near, far := net.Pipe()
+				_ = far.Close()
+				return refusing{near}, nil
+			})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		begun := time.Now()
+		if err := c.WaitReady(ctx); !is[*net.OpError](err) || time.Since(begun) > time.Second {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+	})
+}
+
+// TestKeepaliveOfOurs: our server bears the pings of our client, at the shortest
+// interval there is, for as long as a stream is silent.
+func TestKeepaliveOfOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := interceptors.NewServer(interceptors.WithPlaintext())
+		if err != nil {
+			t.Fatal(err)
+		}
+		testgrpc.RegisterTestServiceServer(s, &service{})
+		lis := bufconn.Listen(1 << 16)
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = s.Serve(lis) })
+		defer wg.Wait()
+		defer s.Stop()
+		c, err := interceptors.NewClient("passthrough:///inventory", interceptors.WithPlaintext(),
+			interceptors.WithKeepalive(10*time.Second, time.Second),
+			interceptors.WithDialOptions(grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) })))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		cs, err := testgrpc.NewTestServiceClient(c).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cs.Recv(); err != nil {
+			t.Errorf("after an hour of silence: %v", err)
+		}
+	})
 }

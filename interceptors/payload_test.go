@@ -362,3 +362,16 @@ func TestPayloadsAreOff(t *testing.T) {
 		}
 	}
 }
+
+// TestPayloadsOfUnknownMethods: a proxy's calls, whose method is the peer's text.
+func TestPayloadsOfUnknownMethods(t *testing.T) {
+	var out lines
+	proxy := grpc.UnknownServiceHandler(func(_ any, ss grpc.ServerStream) error {
+		return ss.RecvMsg(&testgrpc.Empty{})
+	})
+	cc := serve(t, &service{}, append(interceptors.ServerOptions(interceptors.PayloadLog(plain(&out, slog.LevelDebug))), proxy), nil)
+	_ = cc.Invoke(t.Context(), "/no.such/Method", &testgrpc.Empty{}, &testgrpc.Empty{})
+	if got := out.withMessage(t, interceptors.MessagePayload)["rpc.method"]; got != "_OTHER" {
+		t.Errorf("rpc.method = %v, want _OTHER", got)
+	}
+}
