@@ -59,7 +59,8 @@
 //
 // Calls that began before the limit last moved do not count either. A shedder
 // works best for calls that are alike: give work of a very different kind, such as
-// reports or long polls, one of its own.
+// reports or long polls, one of its own, and release the lease of a stream rather
+// than report it, for it lasts as long as both sides like.
 //
 // # CPU
 //
