@@ -19,7 +19,7 @@ import (
 //
 // Metrics and the request log stay as they are, so otelgrpc's metrics are off
 // unless opts have [otelgrpc.WithMeterProvider]. The default, without this
-// option, is that the record makes its own spans, at about a third of the cost.
+// option, is that the record makes its own spans, with a third of the allocations.
 //
 // What is different: a client's span is made below its record, out of its
 // sight, so log line and exemplars of a client's call have the ids of the
