@@ -22,9 +22,9 @@ import (
 // and is counted in rpc_client_attempt_duration_seconds; and the log line of a
 // call that needed several says how many.
 //
-// It costs a stats handler and a span an attempt, about 40 allocations, and is of
-// no use together with [WithOTelGRPC], which makes spans of attempts anyway. It panics if r is
-// nil.
+// It costs a stats handler and a span an attempt, about 40 allocations, and is
+// of no use together with [WithOTelGRPC], which makes spans of attempts anyway.
+// It panics if r is nil.
 func Attempts(r *record.Recorder) grpc.DialOption {
 	if r == nil {
 		panic("interceptors: Attempts: nil recorder")
