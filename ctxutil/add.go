@@ -5,6 +5,7 @@ package ctxutil
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -67,7 +68,7 @@ func Level(ctx context.Context) (slog.Level, bool) {
 // dotted keys.
 func appendKeyValues(dst []attribute.KeyValue, prefix string, a slog.Attr) []attribute.KeyValue {
 	v := a.Value.Resolve()
-	k := a.Key
+	k := validUTF8(a.Key)
 	if prefix != "" && k != "" {
 		k = prefix + "." + k
 	} else if k == "" {
@@ -86,6 +87,10 @@ func appendKeyValues(dst []attribute.KeyValue, prefix string, a slog.Attr) []att
 		}
 		return dst
 	default:
-		return append(dst, attribute.String(k, v.String()))
+		return append(dst, attribute.String(k, validUTF8(v.String())))
 	}
 }
+
+// validUTF8 returns s with what is not UTF-8 replaced: one such string on a span
+// makes OTLP refuse its whole batch.
+func validUTF8(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

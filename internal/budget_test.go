@@ -23,6 +23,7 @@ type budget struct {
 var linkBudgets = []budget{
 	{"./ctxutil", 8, "the OpenTelemetry API, which is otel, trace, metric, log, auto/sdk and what they use: logr, stdr, xxhash"},
 	{"./logging", 3, "otel and otel/trace with xxhash: a program that only logs gets no propagation, and so no logr"},
+	{"./resilience/ratelimit/redislimit", 13, "ratelimit's, and go-redis with atomic and x/sys"},
 	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
 	{"./health", 0, "a probe needs nothing"},
 	{"./metrics", 16, "ctxutil's, and client_golang with its seven: client_model, common, procfs, perks, goautoneg, x/sys, protobuf"},
@@ -40,6 +41,7 @@ var linkBudgets = []budget{
 // module, whether they are linked or not.
 var graphBudgets = []budget{
 	{"./", 80, "otel, grpc and client_golang with what they name themselves: 79 before a line of ours"},
+	{"./resilience/ratelimit/redislimit", 48, "ctxutil's, and go-redis with what its tests name: a module of its own for its release rhythm"},
 	{"./telemetry", 135, "the exporters and propagators name each other and their backends: the reason why this is a module of its own"},
 }
 

@@ -3,7 +3,7 @@
 # Says at the end which tests could not run for want of a program.
 set -euo pipefail
 skipped=()
-for program in prometheus promtool; do
+for program in prometheus promtool redis-server redis-cli; do
 	command -v "$program" >/dev/null || skipped+=("$program")
 done
 if [ ${#skipped[@]} -eq 0 ]; then

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 go mod download
 
 # Program and the Debian package it is in.
-declare -A packages=([prometheus]=prometheus [promtool]=prometheus)
+declare -A packages=([prometheus]=prometheus [promtool]=prometheus [redis-server]=redis-server [redis-cli]=redis-tools)
 
 missing=()
 for program in "${!packages[@]}"; do
