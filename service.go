@@ -287,17 +287,13 @@ func (s *Service) Addr(protocol string) string {
 // Dial returns a connection to a gRPC target, to be made once and shared. The
 // service closes it when it ends. Options add to the service's own.
 func (s *Service) Dial(target string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
-	endpoint := interceptors.WithTLS(s.config.clientTLS)
-	switch {
-	case s.config.plaintext:
-		endpoint = interceptors.WithPlaintext()
-	case s.config.clientTLS == nil:
-		endpoint = nil
-	}
 	all := []interceptors.ClientOption{interceptors.WithClientInterceptors(
 		interceptors.Record(s.recorder), interceptors.Deadline(s.budget))}
-	if endpoint != nil {
-		all = append(all, endpoint)
+	switch {
+	case s.config.plaintext:
+		all = append(all, interceptors.WithPlaintext())
+	case s.config.clientTLS != nil:
+		all = append(all, interceptors.WithTLS(s.config.clientTLS))
 	}
 	all = append(all, interceptors.WithClientInterceptors(s.config.client...))
 	cc, err := interceptors.NewClient(target, append(all, opts...)...)

@@ -84,7 +84,7 @@ func (s *statuses) of(call *record.Call, code int) *record.HTTPStatus {
 		return record.NewHTTPFailure(code, semconv.Other, resilience.OutcomeServerFault)
 	case code >= 400 && call.Refused():
 		return s.made(&s.refused[code], code, resilience.OutcomeRejected)
-	case code == http.StatusGatewayTimeout && (call.TimedOut() || call.DeadlineIsOwn()):
+	case code == http.StatusGatewayTimeout && call.TimedOut():
 		return s.timeout
 	default:
 		return s.made(&s.known[code], code, OutcomeOf(code))
@@ -110,7 +110,7 @@ func failureOf(call *record.Call, code int, err error) *record.HTTPStatus {
 	switch by := call.EndedBy(); {
 	case call.Refused() || isRejection(err):
 		reason, outcome = reasonRejected, resilience.OutcomeRejected
-	case by == ctxutil.EndTimeout || call.TimedOut():
+	case by == ctxutil.EndTimeout:
 		reason, outcome = reasonTimeout, resilience.OutcomeTimeout
 	case by == ctxutil.EndCallerDeadline:
 		reason, outcome = reasonTimeout, resilience.OutcomeCallerDeadline

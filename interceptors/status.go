@@ -82,7 +82,7 @@ func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, *status.
 		switch {
 		case call.Refused():
 			return s.refused, st
-		case call.TimedOut() || call.DeadlineIsOwn():
+		case call.TimedOut():
 			return s.timeout, st
 		}
 	}

@@ -5,7 +5,6 @@ package record
 import (
 	"hash/maphash"
 	"net"
-	"strconv"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -74,11 +73,8 @@ func (known *address) is(a net.Addr) bool {
 }
 
 func newAddress(a net.Addr, text string) *address {
-	out := &address{addr: a, text: text, host: text}
-	if host, port, err := net.SplitHostPort(text); err == nil {
-		out.host = host
-		out.port, _ = strconv.Atoi(port)
-	}
+	out := &address{addr: a, text: text}
+	out.host, out.port = splitHost(text)
 	out.server = addressAttributes(serverAddressKey, serverPortKey, out)
 	out.peer = addressAttributes(peerAddressKey, peerPortKey, out)
 	return out

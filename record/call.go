@@ -4,7 +4,6 @@ package record
 
 import (
 	"context"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +32,6 @@ type Call struct {
 	recording bool
 	external  bool // the span belongs to another instrumentation
 	finished  atomic.Bool
-	timedOut  atomic.Bool
 	start     time.Time
 	end       time.Time
 
@@ -182,9 +180,6 @@ func (c *Call) Duration() time.Duration {
 	return c.end.Sub(c.start)
 }
 
-// StartTime returns when the call began.
-func (c *Call) StartTime() time.Time { return c.start }
-
 // exemplar leads from an observation to the call's trace.
 func (c *Call) exemplar() metrics.Exemplar {
 	if !c.SpanContext().IsSampled() {
@@ -211,30 +206,18 @@ func (c *Call) HasPanicked() bool { return c.panicked.Load() != nil }
 // Kind returns the side and the protocol the call is seen from.
 func (c *Call) Kind() Kind { return c.kind }
 
-// NoteTimeout notes that a time limit of this process ended the call, not the
-// caller's deadline.
-func (c *Call) NoteTimeout() { c.timedOut.Store(true) }
-
 // SetLimit notes the context, derived from the call, whose deadline is a limit
 // of this process: should that be what ends the call, it has timed out. The
 // last one counts.
 func (c *Call) SetLimit(ctx context.Context) { c.limit.Store(&ctx) }
 
-// TimedOut reports whether a time limit of this process ended the call.
+// TimedOut reports whether the deadline that ended the call was a limit of this
+// process. It is asked of calls that a deadline ended: a peer that was told our
+// limit may notice a moment before our own clock does, and it is ours all the
+// same.
 func (c *Call) TimedOut() bool {
-	if c.timedOut.Load() {
-		return true
-	}
 	limit := c.limit.Load()
-	return limit != nil && ctxutil.EndedBy(*limit) == ctxutil.EndTimeout
-}
-
-// DeadlineIsOwn reports whether the deadline that the call had is a limit of this
-// process. A peer that was told it and answers that it has passed, a moment
-// before our own clock says so, tells of our limit and not of the caller's.
-func (c *Call) DeadlineIsOwn() bool {
-	limit := c.limit.Load()
-	return limit != nil && ctxutil.DeadlineIsOwn(*limit)
+	return limit != nil && (ctxutil.EndedBy(*limit) == ctxutil.EndTimeout || ctxutil.DeadlineIsOwn(*limit))
 }
 
 // EndedBy says who ended the call's context, if anybody did: the limit of
@@ -256,19 +239,9 @@ func (c *Call) NoteRefused() { c.refused.Store(true) }
 // Refused reports whether a policy of this process refused the call.
 func (c *Call) Refused() bool { return c.refused.Load() }
 
-// Event adds an event to the call's span, if that is recorded.
-func (c *Call) Event(name string, attrs ...attribute.KeyValue) {
-	if c.recording {
-		c.Span.AddEvent(name, trace.WithAttributes(attrs...))
-	}
-}
-
 // Logs reports whether a line will be written for this call if it ends with o,
 // so that adapters need not gather what only the log shows.
 func (c *Call) Logs(o resilience.Outcome) bool {
 	_, ok := c.levelOf(o, c.rpc != nil && c.rpc.quiet)
 	return ok
 }
-
-// Attrs returns the attributes added to the call so far.
-func (c *Call) Attrs() []slog.Attr { return c.AppendAttrs(nil) }

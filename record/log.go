@@ -125,8 +125,8 @@ func (l *line) str(key, value string) {
 // ids puts the identity first: a logging.Handler passes such a record on
 // without adding the ids again.
 func (l *line) ids(c *Call) {
-	l.str("trace_id", c.TraceID())
-	l.str("span_id", c.SpanID())
+	l.str(semconv.TraceIDKey, c.TraceID())
+	l.str(semconv.SpanIDKey, c.SpanID())
 }
 
 // logLevel returns the level of the call's line, and whether it is written.
