@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/notify"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/queue"
@@ -35,7 +36,8 @@ func newNotify(ctx context.Context, e *env) (*service, error) {
 
 	mailer := notify.NewMailer(db, svc.Logger())
 	receipts := queue.New(broker)
-	consumer := receipts.Consumer(payment.TopicReceipts, mailWorkers, mailer.Handle, svc.Logger(), svc.tracer)
+	consumer := receipts.Consumer(payment.TopicReceipts, mailWorkers, mailer.Handle, svc.Logger(),
+		ctxutil.WithTracerProvider(svc.TracerProvider()))
 	svc.background = append(svc.background, consumer.Run)
 	// Receipts in the queue would keep; but whoever stops the shop wants to see
 	// the end of every request.

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/fairlead-go/fairlead"
-	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
@@ -35,8 +34,7 @@ type env struct {
 // service is a Fairlead service with what belongs to it.
 type service struct {
 	*fairlead.Service
-	name   string
-	tracer ctxutil.OpenOption // who makes the spans of work from the queue
+	name string
 
 	// background holds what runs besides the servers, until its context ends.
 	background []func(context.Context)
@@ -69,27 +67,19 @@ func (e *env) newService(name string, opts ...fairlead.Option) (*service, error)
 		processors, logs = append(processors, p), append(logs, h)
 	}
 
-	s := &service{name: name}
 	common := []fairlead.Option{
 		fairlead.WithPlaintext(),
 		fairlead.WithoutSignals(), // whoever runs the shop stops its services in order
 		fairlead.WithDrainTimeout(drainTimeout),
 		fairlead.WithRegistry(metrics),
 		fairlead.WithLogHandler(slog.NewMultiHandler(logs...)),
-		fairlead.WithTelemetry(func(ctx context.Context, service string, metrics prometheus.Gatherer) (*telemetry.Telemetry, error) {
-			t, err := telemetry.ForService(e.telemetryOptions(processors)...)(ctx, service, metrics)
-			if err == nil {
-				s.tracer = ctxutil.WithTracerProvider(t.TracerProvider())
-			}
-			return t, err
-		}),
+		fairlead.WithTelemetry(telemetry.ForService(e.telemetryOptions(processors)...)),
 	}
 	svc, err := fairlead.New(name, append(common, opts...)...)
 	if err != nil {
 		return nil, err
 	}
-	s.Service = svc
-	return s, nil
+	return &service{Service: svc, name: name}, nil
 }
 
 func (e *env) telemetryOptions(processors []sdktrace.SpanProcessor) []telemetry.Option {
