@@ -74,7 +74,7 @@ var ends = []end{
 		message: "disk on fire", serverError: true, outcome: "server_fault", serverLevel: "ERROR", clientLevel: "WARN"},
 	{name: "a context's error, wrapped", handle: func(context.Context) error { return fmt.Errorf("query: %w", context.DeadlineExceeded) },
 		code: codes.DeadlineExceeded, codeName: "DEADLINE_EXCEEDED",
-		message: "context deadline exceeded", serverError: true, outcome: "caller_deadline", serverLevel: "WARN", clientLevel: "WARN"},
+		message: "context deadline exceeded", serverError: true, outcome: "timeout", serverLevel: "WARN", clientLevel: "WARN"},
 	{name: "a code of nobody's", handle: fail(codes.Code(42), "what"), code: codes.Code(42), codeName: "_OTHER",
 		message: "what", serverError: true, outcome: "server_fault", serverLevel: "ERROR", clientLevel: "WARN"},
 	{name: "panic", handle: func(context.Context) error { panic("at 10.0.0.7") }, code: codes.Internal, codeName: "INTERNAL",

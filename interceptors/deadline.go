@@ -4,14 +4,13 @@ package interceptors
 
 import (
 	"context"
-	"errors"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience"
 )
 
 // Deadlines treats deadlines as a budget that shrinks hop by hop. Its methods
@@ -111,22 +110,20 @@ func (d *Deadlines) start(ctx context.Context, server bool) (context.Context, co
 		if call != nil {
 			call.NoteRefused()
 		}
-		if b, ok := errors.AsType[*ctxutil.BudgetError](err); ok {
-			err = &budgetError{b}
-		}
+		err = &budgetError{err}
 	case call != nil && limited != ctx:
 		call.SetLimit(limited)
 	}
 	return limited, cancel, err
 }
 
-// budgetError is a [ctxutil.BudgetError] that gRPC understands.
-type budgetError struct{ *ctxutil.BudgetError }
+// budgetError is ctxutil's error of a budget that is spent, as gRPC understands it.
+type budgetError struct{ error }
 
 // GRPCStatus is what a peer sees of it.
 func (*budgetError) GRPCStatus() *status.Status {
-	return status.New(codes.DeadlineExceeded, "deadline budget exhausted")
+	return statusOfRejection(&resilience.RejectedError{Policy: resilience.PolicyDeadline})
 }
 
 // Unwrap gives the budget's own error.
-func (e *budgetError) Unwrap() error { return e.BudgetError }
+func (e *budgetError) Unwrap() error { return e.error }

@@ -127,6 +127,7 @@ func (i *Recording) startServer(ctx context.Context, m *record.RPC) *record.Call
 		remote, local = p.Addr, p.LocalAddr
 	}
 	in := i.incoming(ctx)
+	ctx = withPreviousAttempts(ctx)
 	if i.adopt {
 		return i.recorder.AdoptRPCServer(ctx, m, in, remote)
 	}
@@ -198,6 +199,9 @@ func (i *Recording) endServer(call *record.Call, ss *serverStream, returned *boo
 	}
 	if ss == nil || !ss.answered.Load() {
 		answerIDs(call, *err == nil)
+	}
+	if *err != nil {
+		tellPushback(call, *err)
 	}
 	*err = finish(call, serverStatuses, *err, req, *resp).Err()
 }

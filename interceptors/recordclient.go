@@ -5,6 +5,7 @@ package interceptors
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -14,6 +15,7 @@ import (
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/metrics"
 	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // UnaryClient returns the interceptor for unary calls made.
@@ -33,6 +35,7 @@ func (i *Recording) UnaryClient() grpc.UnaryClientInterceptor {
 			finish(call, clientStatuses, ended, req, reply)
 		}()
 		err = invoke(i.outgoing(call), method, req, reply, cc, append(slices.Clip(opts), grpc.Peer(&at))...)
+		err = reconstructed(err, cc.Target())
 		returned = true
 		return err
 	}
@@ -68,9 +71,9 @@ func (i *Recording) StreamClient() grpc.StreamClientInterceptor {
 		cs, openErr = open(i.outgoing(call), desc, cc, method,
 			append(slices.Clip(opts), grpc.Peer(&at), grpc.OnFinish(atFinish))...)
 		if openErr != nil {
-			return nil, openErr
+			return nil, reconstructed(openErr, cc.Target())
 		}
-		return &recordedStream{clientStream: newClientStream(cs, desc, done), call: call}, nil
+		return &recordedStream{clientStream: newClientStream(cs, desc, done), call: call, target: cc.Target()}, nil
 	}
 }
 
@@ -85,7 +88,7 @@ func (i *Recording) startClient(ctx context.Context, method string, cc *grpc.Cli
 // outgoing returns the call's context with its identity in the metadata.
 func (i *Recording) outgoing(call *record.Call) context.Context {
 	out := call.Outgoing()
-	var buf [10]string
+	var buf [12]string
 	kv := buf[:0]
 	add := func(key, value string) {
 		if value != "" {
@@ -100,6 +103,9 @@ func (i *Recording) outgoing(call *record.Call) context.Context {
 		kv = appendInjected(kv, call)
 	}
 	add(ctxutil.KeyRequestID, out.RequestID)
+	if n := retry.PreviousAttempts(call); n > 0 {
+		add(keyPreviousAttempts, strconv.Itoa(n))
+	}
 	kv = appendForwarded(kv, call, out.Forwarded)
 	if len(kv) == 0 {
 		return call

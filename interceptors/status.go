@@ -5,6 +5,7 @@ package interceptors
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -46,12 +47,43 @@ func OutcomeOf(code codes.Code) resilience.Outcome {
 	return resilience.OutcomeServerFault
 }
 
+// rejection is how a refusal by a policy travels.
+type rejection struct {
+	code codes.Code
+	// reason is the ErrorInfo.reason that names the policy on the wire.
+	reason string
+	// message is all that a peer is told in words.
+	message string
+}
+
+// rejections are the codes and the reasons of refusals, by policy. Callers that
+// know nothing of Fairlead act upon the code: what is worth a try elsewhere is
+// Unavailable, and what was too much of the caller is ResourceExhausted.
+var rejections = map[resilience.Policy]rejection{
+	resilience.PolicyBreaker:     {codes.Unavailable, "BREAKER_OPEN", "circuit breaker open"},
+	resilience.PolicyRateLimit:   {codes.ResourceExhausted, "RATE_LIMITED", "rate limited"},
+	resilience.PolicyConcurrency: {codes.ResourceExhausted, "CONCURRENCY_LIMITED", "too many calls at once"},
+	resilience.PolicyBulkhead:    {codes.Unavailable, "BULKHEAD_FULL", "bulkhead full"},
+	resilience.PolicyShed:        {codes.Unavailable, "OVERLOADED", "overloaded"},
+	resilience.PolicyDeadline:    {codes.DeadlineExceeded, "DEADLINE_BUDGET_EXHAUSTED", "deadline budget exhausted"},
+	resilience.PolicyDiscovery:   {codes.Unavailable, "NO_ENDPOINTS", "no endpoints"},
+}
+
+// rejectionOf returns how a refusal by p travels. A policy that refuses nothing
+// by itself, or is not ours, is Unavailable: nothing was done.
+func rejectionOf(p resilience.Policy) rejection {
+	if r, ok := rejections[p]; ok {
+		return r
+	}
+	return rejection{codes.Unavailable, "REJECTED", "rejected"}
+}
+
 // statuses are the record's view of every code, on one side.
 type statuses struct {
 	known   [len(outcomes)]*record.RPCStatus
-	other   *record.RPCStatus // a code gRPC does not define
-	timeout *record.RPCStatus // DEADLINE_EXCEEDED by a limit of our own
-	refused *record.RPCStatus // DEADLINE_EXCEEDED before the call was sent or handled
+	refused [len(outcomes)]*record.RPCStatus // by a policy of this process
+	other   *record.RPCStatus                // a code gRPC does not define
+	timeout *record.RPCStatus                // DEADLINE_EXCEEDED by another limit than the caller's
 }
 
 var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
@@ -60,10 +92,10 @@ func newStatuses(server bool) *statuses {
 	s := &statuses{
 		other:   record.NewRPCStatus(server, uint32(len(outcomes)), resilience.OutcomeServerFault),
 		timeout: record.NewRPCStatus(server, uint32(codes.DeadlineExceeded), resilience.OutcomeTimeout),
-		refused: record.NewRPCStatus(server, uint32(codes.DeadlineExceeded), resilience.OutcomeRejected),
 	}
 	for code, outcome := range outcomes {
 		s.known[code] = record.NewRPCStatus(server, uint32(code), outcome)
+		s.refused[code] = record.NewRPCStatus(server, uint32(code), resilience.OutcomeRejected)
 	}
 	return s
 }
@@ -75,16 +107,14 @@ func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, *status.
 		return s.known[codes.OK], nil
 	}
 	st := statusOf(err)
+	if call.Refused() || !call.Kind().IsServer() && isRefused(err) {
+		return s.refused[st.Code()], st // our own refusals have codes that gRPC defines
+	}
 	if st.Code() == codes.Canceled && isLate(call) {
 		st = status.FromContextError(context.DeadlineExceeded)
 	}
-	if st.Code() == codes.DeadlineExceeded {
-		switch {
-		case call.Refused():
-			return s.refused, st
-		case call.TimedOut():
-			return s.timeout, st
-		}
+	if st.Code() == codes.DeadlineExceeded && (call.TimedOut() || hasTime(call)) {
+		return s.timeout, st
 	}
 	return s.ofCode(st.Code()), st
 }
@@ -108,10 +138,92 @@ func isLate(call *record.Call) bool {
 	return ok && call.Kind().IsServer() && call.Err() != nil && left <= deadlineSlack
 }
 
+// hasTime reports whether ctx, a call's, has time left: if somebody says that time
+// was over, it was by a limit of this process or, on clients, of the server's.
+func hasTime(ctx context.Context) bool {
+	left, limited := ctxutil.Remaining(ctx)
+	return ctx.Err() == nil && (!limited || left > deadlineSlack)
+}
+
+// outcomeOf returns how an attempt ended that was made with ctx and returned err.
+// Where the code says that time was over, or that somebody gave up, ctx knows
+// who it was.
+func outcomeOf(ctx context.Context, err error) resilience.Outcome {
+	if err == nil {
+		return resilience.OutcomeOK
+	}
+	if isRefused(err) {
+		return resilience.OutcomeRejected
+	}
+	st := statusOf(err)
+	switch code := st.Code(); {
+	case code == codes.DeadlineExceeded, code == codes.Canceled:
+		return outcomeOfEnd(ctx, code)
+	case code == codes.ResourceExhausted && isTooLarge(st):
+		return resilience.OutcomeClientFault
+	default:
+		return OutcomeOf(code)
+	}
+}
+
+func outcomeOfEnd(ctx context.Context, code codes.Code) resilience.Outcome {
+	switch ctxutil.EndedBy(ctx) {
+	case ctxutil.EndTimeout:
+		return resilience.OutcomeTimeout
+	case ctxutil.EndCallerDeadline:
+		return resilience.OutcomeCallerDeadline
+	case ctxutil.EndNone:
+	default:
+		return resilience.OutcomeCanceled
+	}
+	switch {
+	case code == codes.Canceled:
+		return resilience.OutcomeCanceled
+	case hasTime(ctx), ctxutil.DeadlineIsOwn(ctx):
+		return resilience.OutcomeTimeout
+	default: // the server noticed our caller's deadline a moment before we do
+		return resilience.OutcomeCallerDeadline
+	}
+}
+
+// isTooLarge reports whether grpc-go itself refused a message for its size: the
+// code is that of a server that has too much to do, but the message will be too
+// large the next time, too. Only the text tells.
+func isTooLarge(st *status.Status) bool {
+	return strings.HasPrefix(st.Message(), "grpc: received message larger than max") ||
+		strings.HasPrefix(st.Message(), "grpc: received message after decompression larger than max") ||
+		strings.HasPrefix(st.Message(), "trying to send message larger than max")
+}
+
+// isRefused reports whether a policy of this process refused the call that ended
+// with err.
+func isRefused(err error) bool {
+	if e, ok := errors.AsType[*resilience.RejectedError](err); ok {
+		return !e.Remote
+	}
+	return errors.Is(err, ctxutil.ErrBudgetExhausted)
+}
+
 // statusOf returns the status that err carries, with context errors and
 // refusals of ours translated as grpc-go itself does not: a handler that
-// returns its context's error means Canceled or DeadlineExceeded, not Unknown.
+// returns its context's error means Canceled or DeadlineExceeded, not Unknown,
+// and of a refusal or of attempts made in vain the peer learns no more than it
+// can make use of, whatever stands around them.
 func statusOf(err error) *status.Status {
+	if own, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // what a handler made last it means
+		if st := own.GRPCStatus(); st.Code() != codes.OK {
+			return st
+		}
+	}
+	if e, ok := errors.AsType[*resilience.RejectedError](err); ok {
+		return statusOfRejection(e)
+	}
+	if errors.Is(err, ctxutil.ErrBudgetExhausted) {
+		return statusOfRejection(&resilience.RejectedError{Policy: resilience.PolicyDeadline})
+	}
+	if e, ok := errors.AsType[*resilience.AttemptsError](err); ok && e.Last != nil {
+		return statusOf(e.Last)
+	}
 	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
 		return st
 	}

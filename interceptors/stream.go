@@ -124,7 +124,8 @@ func (s *clientStream) SendMsg(m any) error {
 // recordedStream is a client stream whose messages are counted.
 type recordedStream struct {
 	*clientStream
-	call *record.Call
+	call   *record.Call
+	target string
 }
 
 // SendMsg sends and counts m.
@@ -139,8 +140,11 @@ func (s *recordedStream) SendMsg(m any) error {
 // RecvMsg receives into m and counts it.
 func (s *recordedStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.call.Received()
+	case !errors.Is(err, io.EOF):
+		err = reconstructed(err, s.target)
 	}
 	s.received(err)
 	return err
