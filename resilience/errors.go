@@ -3,8 +3,10 @@
 package resilience
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -87,11 +89,20 @@ type RejectedError struct {
 	Err error
 }
 
-// Error implements error: `breaker "payments": open for another 12s`.
+// Error implements error: `breaker "payment": open; retry after 12s`, and for one
+// that came over the wire `breaker "order" (remote): open; retry after 12s`. What is
+// not known is left out.
 func (e *RejectedError) Error() string {
-	text := fmt.Sprintf("%s %q: %s", e.Policy, e.Name, e.Reason)
+	text := string(e.Policy)
+	if e.Name != "" {
+		text += " " + strconv.Quote(e.Name)
+	}
+	if e.Remote {
+		text += " (remote)"
+	}
+	text += ": " + cmp.Or(e.Reason, "rejected")
 	if e.RetryAfter > 0 {
-		text += fmt.Sprintf(" for another %v", e.RetryAfter)
+		text += fmt.Sprintf("; retry after %v", e.RetryAfter)
 	}
 	return text
 }

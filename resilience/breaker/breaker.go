@@ -80,21 +80,22 @@ func (b *Breaker) Do(ctx context.Context, f func(context.Context) error) error {
 		return err
 	}
 	defer lease.Release()
-	var start time.Time
-	if b.cfg.slow { // else it does not matter how long it took
-		start = time.Now()
-	}
+	start := now()
 	err = f(ctx)
-	var took, retryAfter time.Duration
-	if b.cfg.slow {
-		took = time.Since(start)
-	}
+	took := now() - start
+	var retryAfter time.Duration
 	if refused, ok := errors.AsType[*resilience.RejectedError](err); ok {
 		retryAfter = refused.RetryAfter
 	}
 	lease.Done(ctx, b.cfg.classify(ctx, err), took, retryAfter)
 	return err
 }
+
+// origin is where now counts from. Its value does not matter.
+var origin = time.Now()
+
+// now reads the monotonic clock alone, at half the price of time.Now.
+func now() time.Duration { return time.Since(origin) }
 
 // Allow asks whether a call may be sent. If so, its [Lease] is to be reported or
 // released exactly once; what is never reported blocks a probe's place until ctx

@@ -4,6 +4,7 @@ package breaker
 
 import (
 	"errors"
+	"time"
 
 	"github.com/fairlead-go/fairlead/resilience"
 )
@@ -50,13 +51,17 @@ func classesOf(failures []resilience.Outcome) (table [resilience.OutcomeRejected
 	return table
 }
 
-// classOf returns what o means to b. An outcome that this package does not know
-// never counts.
-func (c *config) classOf(o resilience.Outcome) class {
-	if int(o) < len(c.classes) {
+// classOf returns what a call means that ended so after took. An outcome that this
+// package does not know never counts.
+func (c *config) classOf(o resilience.Outcome, took time.Duration) class {
+	switch {
+	case o == resilience.OutcomeCallerDeadline && c.patience > 0 && took >= c.patience:
+		return classFailure
+	case int(o) < len(c.classes):
 		return c.classes[o]
+	default:
+		return classNone
 	}
-	return classNone
 }
 
 // result returns what gobreaker is told of a call.

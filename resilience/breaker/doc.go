@@ -53,12 +53,15 @@
 //	ok, client fault             success     success
 //	transient, overload, timeout failure     failure
 //	server fault                 –           success: the server answers
-//	canceled, caller deadline,
-//	rejected                     –           gives its place back
+//	caller deadline after 1 s    failure     failure
+//	caller deadline before that  –           gives its place back
+//	canceled, rejected           –           gives its place back
 //
-// [WithFailures] changes the middle of the table; the first and the last row are
-// fixed. A service that hangs is a timeout only if there is a time limit of ours:
-// give each attempt one, or count slow calls.
+// [WithFailures] changes the second and the third row, [WithPatience] the time that
+// a caller's deadline must have left the service; the first and the last row are
+// fixed. A service that hangs is noticed by a time limit of ours or by deadlines of
+// callers that were patient: if all of theirs are shorter than that, give each
+// attempt a limit, or count slow calls.
 //
 // # Concurrency
 //

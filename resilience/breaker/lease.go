@@ -35,9 +35,10 @@ func newProbe(ctx context.Context, expires time.Time) *probe {
 	return &probe{ended: ctx.Done(), expires: expires}
 }
 
-// Done reports how the call ended: its outcome, how long it took, and for how long
-// the downstream service asked not to be called (Retry-After, RetryInfo; 0 if it
-// did not, and ignored unless the outcome counts as a failure).
+// Done reports how the call ended: its outcome, how long it took, which decides on
+// callers' deadlines ([WithPatience]) and slow calls, and for how long the downstream
+// service asked not to be called (Retry-After, RetryInfo; 0 if it did not, and
+// ignored unless the call counts as a failure).
 //
 // ctx is the call's; it is given to observers, and the breaker keeps its trace id
 // if this call trips it.
@@ -76,7 +77,7 @@ func (b *Breaker) report(l *Lease, outcome resilience.Outcome, took, retryAfter 
 	if !l.end() {
 		return nil
 	}
-	kind := b.cfg.classOf(outcome)
+	kind := b.cfg.classOf(outcome, took)
 	if l.epoch != b.epoch {
 		if kind == classFailure {
 			b.extend(retryAfter)
@@ -100,7 +101,7 @@ func (b *Breaker) report(l *Lease, outcome resilience.Outcome, took, retryAfter 
 		if b.drop(l.probe) || result != errIgnored { //nolint:errorlint // our own value, as it is
 			l.probe.done(result)
 		}
-		return b.settleProbe(outcome, took, retryAfter)
+		return b.settleProbe(kind, outcome, took, retryAfter)
 	}
 	if result == errIgnored { //nolint:errorlint // our own value, as it is
 		return nil

@@ -17,6 +17,7 @@ const (
 	DefaultWindow        = 10 * time.Second
 	DefaultMinCalls      = 20
 	DefaultFailureRatio  = 0.5
+	DefaultPatience      = time.Second
 	DefaultOpenTime      = 5 * time.Second
 	DefaultJitter        = 0.1
 	DefaultMinRetryAfter = time.Second
@@ -49,6 +50,7 @@ type config struct {
 	slowThreshold time.Duration
 	slowRatio     float64
 	failures      []resilience.Outcome
+	patience      time.Duration // 0: callers' deadlines never count
 	openTime      time.Duration
 	jitter        float64
 	minRetryAfter time.Duration
@@ -67,6 +69,7 @@ func newConfig(opts []Option) (config, error) {
 		minCalls:      DefaultMinCalls,
 		failureRatio:  DefaultFailureRatio,
 		failures:      []resilience.Outcome{resilience.OutcomeTransient, resilience.OutcomeOverload, resilience.OutcomeTimeout},
+		patience:      DefaultPatience,
 		openTime:      DefaultOpenTime,
 		jitter:        DefaultJitter,
 		minRetryAfter: DefaultMinRetryAfter,
@@ -99,6 +102,7 @@ func (c *config) validate() error {
 		check(c.slowThreshold > 0, "slow call threshold", c.slowThreshold, "positive")
 		check(isRatio(c.slowRatio), "slow call ratio", c.slowRatio, "more than 0 and at most 1")
 	}
+	check(c.patience >= 0, "patience", c.patience, "0 or more")
 	check(c.openTime >= minDuration, "open time", c.openTime, "at least 1ms")
 	check(c.jitter >= 0 && c.jitter <= 1, "jitter", c.jitter, "from 0 to 1")
 	check(c.minRetryAfter >= minDuration, "min retry-after", c.minRetryAfter, "at least 1ms")
@@ -161,6 +165,17 @@ func WithSlowCalls(threshold time.Duration, ratio float64) Option {
 // because a server that answers 500 to one method may answer well to others.
 func WithFailures(outcomes ...resilience.Outcome) Option {
 	return option(func(c *config) { c.failures = append([]resilience.Outcome(nil), outcomes...) })
+}
+
+// WithPatience sets how long a call has to have taken for its end by the caller's
+// deadline to count as a failure. In the middle of a mesh every deadline is a
+// caller's, and a service that hangs would never trip the breaker otherwise; but a
+// caller that leaves less time than calls take says nothing about the service. So
+// it should be well above what calls usually take. Shorter ones, and those that the
+// caller canceled, never count. The default is [DefaultPatience]; with 0 no
+// caller's deadline counts, however long the call took.
+func WithPatience(d time.Duration) Option {
+	return option(func(c *config) { c.patience = d })
 }
 
 // WithOpenTime sets for how long the breaker is open if the downstream service

@@ -24,6 +24,7 @@ func TestBadValues(t *testing.T) {
 		{breaker.WithFailureRatio(math.NaN()), "failure ratio NaN: must be more than 0 and at most 1"},
 		{breaker.WithSlowCalls(0, 0.5), "slow call threshold 0s: must be positive"},
 		{breaker.WithSlowCalls(time.Second, 2), "slow call ratio 2: must be more than 0 and at most 1"},
+		{breaker.WithPatience(-1), "patience -1ns: must be 0 or more"},
 		{breaker.WithOpenTime(time.Nanosecond), "open time 1ns: must be at least 1ms"},
 		{breaker.WithJitter(-0.1), "jitter -0.1: must be from 0 to 1"},
 		{breaker.WithJitter(math.NaN()), "jitter NaN: must be from 0 to 1"},

@@ -28,7 +28,7 @@ func TestNoProbeWedgesIt(t *testing.T) {
 		}, 0},
 		{"caller's deadline", func(t *testing.T, b *breaker.Breaker) {
 			lease := allow(t, b)
-			lease.Done(t.Context(), callerDeadline, 0, 0)
+			lease.Done(t.Context(), callerDeadline, time.Second-1, 0)
 		}, 0},
 		{"refused by another policy", func(t *testing.T, b *breaker.Breaker) {
 			lease := allow(t, b)

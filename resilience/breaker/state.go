@@ -103,11 +103,11 @@ func (b *Breaker) settle(retryAfter time.Duration) *resilience.StateChange {
 }
 
 // settleProbe follows gobreaker after the report of a probe. It requires mu.
-func (b *Breaker) settleProbe(outcome resilience.Outcome, took, retryAfter time.Duration) *resilience.StateChange {
+func (b *Breaker) settleProbe(kind class, outcome resilience.Outcome, took, retryAfter time.Duration) *resilience.StateChange {
 	switch b.gbState {
 	case gobreaker.StateOpen:
 		reason := "probe failed: " + outcome.String()
-		if b.cfg.classOf(outcome) != classFailure {
+		if kind != classFailure {
 			reason = fmt.Sprintf("probe slow: %v", took)
 		}
 		return b.trip(reason, retryAfter)

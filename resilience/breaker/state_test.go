@@ -71,7 +71,7 @@ func TestRefusalsMatchGobreakersErrors(t *testing.T) {
 		if !errors.Is(err, gobreaker.ErrOpenState) || !errors.Is(err, resilience.ErrOpen) {
 			t.Errorf("open: %v matches neither", err)
 		}
-		if got, want := err.Error(), `breaker "payment": open for another 5s`; got != want {
+		if got, want := err.Error(), `breaker "payment": open; retry after 5s`; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		time.Sleep(5 * time.Second)
@@ -97,7 +97,7 @@ func TestOutcomesWhileClosed(t *testing.T) {
 				if err != nil {
 					break
 				}
-				lease.Done(t.Context(), o, time.Hour, time.Hour)
+				lease.Done(t.Context(), o, breaker.DefaultPatience-1, time.Hour)
 			}
 			if got := b.State() == open; got != fails {
 				t.Errorf("opened: %v, want %v", got, fails)

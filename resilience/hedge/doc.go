@@ -21,9 +21,9 @@
 //	          │← delay →├ attempt 2 ──▶ ok: the answer
 //
 // An attempt that fails does not end the call while it could still succeed: if its
-// outcome is one of [WithNonFatal], the others go on, and the next is sent at once,
-// but for a server that is overloaded or asked to wait. Any other failure is the
-// answer.
+// outcome is one of [WithNonFatal], or its adapter knows that another attempt is worth
+// it ([retry.Result].Retryable), the others go on, and the next is sent at once, but
+// for a server that is overloaded or asked to wait. Any other failure is the answer.
 //
 // # For which calls
 //

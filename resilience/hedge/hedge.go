@@ -28,6 +28,7 @@ type Policy struct {
 	minDelay    time.Duration
 	latencies   *latencies // nil: the delay is fixed
 	nonFatal    [resilience.OutcomeRejected + 1]bool
+	chosen      bool          // nonFatal is the user's, and the adapter has no say
 	budget      *retry.Budget // nil: none
 	nested      bool
 	observer    resilience.Observer
@@ -47,6 +48,7 @@ func New(name string, opts ...Option) (*Policy, error) {
 		delay:       c.delay,
 		minDelay:    c.minDelay,
 		budget:      c.budget,
+		chosen:      c.chosen,
 		nested:      c.nested,
 		observer:    c.observer,
 	}
@@ -149,6 +151,14 @@ func (p *Policy) learn(o resilience.Outcome, took time.Duration) {
 	case resilience.OutcomeOK, resilience.OutcomeTimeout, resilience.OutcomeCallerDeadline:
 		p.latencies.observe(took)
 	}
+}
+
+// goesOn reports whether a call with a failed attempt may still succeed by another.
+func (p *Policy) goesOn(res retry.Result) bool {
+	if res.Retryable && !p.chosen {
+		return retry.IsRetryable(res.Outcome)
+	}
+	return int(res.Outcome) < len(p.nonFatal) && p.nonFatal[res.Outcome]
 }
 
 func (p *Policy) observe(ctx context.Context, a resilience.Attempt) {

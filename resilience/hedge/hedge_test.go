@@ -25,6 +25,7 @@ func TestDo(t *testing.T) {
 		transient = resilience.OutcomeTransient
 		overload  = resilience.OutcomeOverload
 		client    = resilience.OutcomeClientFault
+		server    = resilience.OutcomeServerFault
 		lost      = resilience.OutcomeCanceled
 	)
 	options := func(o ...hedge.Option) []hedge.Option { return o }
@@ -113,6 +114,26 @@ func TestDo(t *testing.T) {
 			at: []time.Duration{0, 10 * ms}, took: 20 * ms, value: 2,
 			outcome: transient, reason: retry.ReasonNotRetryable, wrapped: true, discarded: []int{1},
 			told: []told{{1, resilience.OutcomeServerFault, true, ""}, {2, transient, false, retry.ReasonNotRetryable}},
+		}, {
+			name: "a server's fault, of which the adapter knows more", steps: []step{{10 * ms, worth(server)}, answers(20 * ms)},
+			at: []time.Duration{0, 10 * ms}, took: 30 * ms, value: 2,
+			discarded: []int{1},
+			told:      []told{{1, server, true, ""}, {2, 0, false, ""}},
+		}, {
+			name: "a server's fault is an answer otherwise", steps: []step{fails(10*ms, server)},
+			at: []time.Duration{0}, took: 10 * ms, value: 1,
+			outcome: server, reason: retry.ReasonNotRetryable,
+			told: []told{{1, server, false, retry.ReasonNotRetryable}},
+		}, {
+			name: "the user knows better than the adapter", opts: options(hedge.WithNonFatal(transient)), steps: []step{{10 * ms, worth(server)}},
+			at: []time.Duration{0}, took: 10 * ms, value: 1,
+			outcome: server, reason: retry.ReasonNotRetryable,
+			told: []told{{1, server, false, retry.ReasonNotRetryable}},
+		}, {
+			name: "what no attempt changes is not worth one", steps: []step{{10 * ms, worth(client)}},
+			at: []time.Duration{0}, took: 10 * ms, value: 1,
+			outcome: client, reason: retry.ReasonNotRetryable,
+			told: []told{{1, client, false, retry.ReasonNotRetryable}},
 		}, {
 			name: "an overloaded server is sent no more", opts: options(hedge.WithMaxAttempts(3)), steps: []step{fails(110*ms, overload), answers(time.Second)},
 			at: []time.Duration{0, 100 * ms}, took: 1100 * ms, value: 2,

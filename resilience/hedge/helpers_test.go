@@ -48,6 +48,11 @@ func fails(after time.Duration, o resilience.Outcome) step {
 	return step{takes: after, ends: retry.Result{Outcome: o, Err: errDown}}
 }
 
+// worth is a failure of which the adapter says that it is worth another attempt.
+func worth(o resilience.Outcome) retry.Result {
+	return retry.Result{Outcome: o, Err: errDown, Retryable: true}
+}
+
 // service does as it is told, attempt by attempt.
 type service struct {
 	steps []step

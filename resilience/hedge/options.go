@@ -42,6 +42,7 @@ type config struct {
 	learned     bool // quantile is given
 	minDelay    time.Duration
 	nonFatal    []resilience.Outcome
+	chosen      bool // nonFatal is given
 	budget      *retry.Budget
 	budgeting   budgeting
 	nested      bool
@@ -93,9 +94,10 @@ func WithMinDelay(d time.Duration) Option {
 
 // WithNonFatal sets the outcomes of an attempt that do not end the call while another
 // attempt may succeed, in place of the default: transient and overload. It takes
-// those that [retry.IsRetryable] does.
+// those that [retry.IsRetryable] does. Whatever adapters think worth another attempt
+// ([retry.Result].Retryable) no longer counts.
 func WithNonFatal(outcomes ...resilience.Outcome) Option {
-	return option(func(c *config) { c.nonFatal = outcomes })
+	return option(func(c *config) { c.nonFatal, c.chosen = outcomes, true })
 }
 
 // WithBudget sets the budget that attempts after the first are paid from. It should be

@@ -140,7 +140,7 @@ func (r *race[T]) judge(rep *report[T]) bool {
 		r.policy.learn(res.Outcome, rep.took)
 	}
 	event := resilience.Attempt{Number: rep.number, Outcome: res.Outcome, Err: res.Err}
-	if int(res.Outcome) >= len(r.policy.nonFatal) || !r.policy.nonFatal[res.Outcome] {
+	if !r.policy.goesOn(res) {
 		r.blocked = r.fatal(res.Outcome)
 		event.Reason = r.blocked
 		r.policy.observe(r.ctx, event)

@@ -72,7 +72,7 @@ func ExampleNewBoth() {
 	permit.Done()
 	// Output:
 	// <nil>
-	// concurrency "orders": too many calls at once for another 100ms
+	// concurrency "orders": too many calls at once; retry after 100ms
 }
 
 func ExampleKeyed() {

@@ -34,7 +34,7 @@ func TestAllow(t *testing.T) {
 		if diff := cmp.Diff(want, e); diff != "" {
 			t.Errorf("refusal (-want +got):\n%s", diff)
 		}
-		if got, want := e.Error(), `rate_limit "orders": rate limited for another 100ms`; got != want {
+		if got, want := e.Error(), `rate_limit "orders": rate limited; retry after 100ms`; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		time.Sleep(30 * time.Millisecond)

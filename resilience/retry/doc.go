@@ -14,8 +14,9 @@
 //	return summary.Err
 //
 // An attempt has an [github.com/fairlead-go/fairlead/resilience.Outcome], and
-// that alone decides whether there is another: the package knows no codes. By
-// default calls are retried that ended as transient or overload.
+// that decides whether there is another: the package knows no codes. By default
+// calls are retried that ended as transient or overload, and those of which the
+// adapter knows more than their outcome says ([Result].Retryable).
 //
 //	attempt ──ok──────────────────────────────────────────────▶ done
 //	   ▲ └──failed──▶ retryable? attempts left? server agrees?

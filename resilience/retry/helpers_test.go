@@ -43,6 +43,11 @@ func ended(o resilience.Outcome) retry.Result {
 	return retry.Result{Outcome: o, Err: errDown}
 }
 
+// worth is such a result, of which the adapter says that it is worth another attempt.
+func worth(o resilience.Outcome) retry.Result {
+	return retry.Result{Outcome: o, Err: errDown, Retryable: true}
+}
+
 // script answers attempts with one result after the other, and notes when they came.
 type script struct {
 	results []retry.Result

@@ -41,6 +41,7 @@ type config struct {
 	backoff     backoff
 	maxPushback time.Duration
 	retryOn     []resilience.Outcome
+	chosen      bool // retryOn is given
 	budget      *Budget
 	budgeting   budgeting
 	nested      bool
@@ -71,7 +72,8 @@ func WithMaxAttempts(n int) Option {
 // WithPerTryTimeout sets how long one attempt may take. When it passes, the
 // attempt's context ends with the cause [ctxutil.ErrTimeout], and the attempt
 // counts as [resilience.OutcomeTimeout]. That is retried only if [WithRetryOn]
-// names it: the server may have done what it was asked.
+// names it, or the adapter knows that the call may be repeated: the server may have
+// done what it was asked.
 //
 // The default, and 0, is no limit but the caller's deadline and
 // [WithOverallTimeout].
@@ -106,9 +108,10 @@ func WithMaxPushback(d time.Duration) Option {
 // WithRetryOn sets the outcomes that are worth another attempt, in place of the
 // default: transient and overload. Outcomes that the next attempt cannot change,
 // or that nobody waits for, are refused: ok, client_fault, canceled and
-// caller_deadline.
+// caller_deadline. Whatever adapters think worth it ([Result].Retryable) no longer
+// counts.
 func WithRetryOn(outcomes ...resilience.Outcome) Option {
-	return option(func(c *config) { c.retryOn = outcomes })
+	return option(func(c *config) { c.retryOn, c.chosen = outcomes, true })
 }
 
 // WithBudget sets the budget that retries are paid from, to share it among the

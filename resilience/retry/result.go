@@ -61,8 +61,13 @@ type Result struct {
 	// Err is the attempt's error. It may be nil for an attempt that failed, when
 	// the failure is in the answer, as with an HTTP status.
 	Err error
+	// Retryable says that the adapter knows this failure to be worth another attempt
+	// though its outcome is not retried by default, such as 500 to an HTTP request
+	// with an idempotent method. It counts for outcomes that [IsRetryable] allows, and
+	// only if the user has not chosen the outcomes by [WithRetryOn].
+	Retryable bool
 	// Pushback is what the server said of another attempt. It counts only for
-	// outcomes that are retried.
+	// failures that are retried.
 	Pushback Pushback
 	// Veto says why the adapter could not make another attempt, in a word or two
 	// such as [ReasonNotReplayable]; empty if it could. It becomes the reason, and

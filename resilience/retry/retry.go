@@ -24,6 +24,7 @@ type Policy struct {
 	jitter      func(time.Duration) time.Duration // from 0 to its argument
 	maxPushback time.Duration
 	retryOn     [resilience.OutcomeRejected + 1]bool
+	chosen      bool    // retryOn is the user's, and the adapter has no say
 	budget      *Budget // nil: none
 	nested      bool
 	fixed       bool         // estimate is not learned
@@ -48,6 +49,7 @@ func New(name string, opts ...Option) (*Policy, error) {
 		jitter:      fullJitter,
 		maxPushback: c.maxPushback,
 		budget:      c.budget,
+		chosen:      c.chosen,
 		nested:      c.nested,
 		fixed:       c.fixed,
 		observer:    c.observer,

@@ -76,6 +76,37 @@ func TestDo(t *testing.T) {
 			at:      []time.Duration{0},
 			outcome: resilience.OutcomeTransient, reason: "not retryable",
 		}, {
+			name: "a server's fault, of which the adapter knows more", results: []retry.Result{worth(resilience.OutcomeServerFault), {}},
+			at: []time.Duration{0, 50 * ms},
+		}, {
+			name: "a timeout, of which the adapter knows more", results: []retry.Result{worth(resilience.OutcomeTimeout), worth(resilience.OutcomeServerFault), transient},
+			at:      []time.Duration{0, 50 * ms, 150 * ms},
+			outcome: resilience.OutcomeTransient, reason: "attempts exhausted", wrapped: true,
+		}, {
+			name: "the next is worth it only if the adapter says so again", results: []retry.Result{worth(resilience.OutcomeServerFault), ended(resilience.OutcomeServerFault)},
+			at:      []time.Duration{0, 50 * ms},
+			outcome: resilience.OutcomeServerFault, reason: "not retryable", wrapped: true,
+		}, {
+			name: "the user knows better than the adapter", opts: options(retry.WithRetryOn(resilience.OutcomeTransient)), results: []retry.Result{worth(resilience.OutcomeServerFault)},
+			at:      []time.Duration{0},
+			outcome: resilience.OutcomeServerFault, reason: "not retryable",
+		}, {
+			name: "what no attempt changes is not worth one", results: []retry.Result{worth(resilience.OutcomeClientFault)},
+			at:      []time.Duration{0},
+			outcome: resilience.OutcomeClientFault, reason: "not retryable",
+		}, {
+			name: "what nobody waits for is not worth one", results: []retry.Result{worth(resilience.OutcomeCallerDeadline)},
+			at:      []time.Duration{0},
+			outcome: resilience.OutcomeCallerDeadline, reason: "not retryable",
+		}, {
+			name: "an outcome that does not exist is not worth one", results: []retry.Result{worth(200)},
+			at:      []time.Duration{0},
+			outcome: 200, reason: "not retryable",
+		}, {
+			name: "a failure that is worth it is no way around the rest", results: []retry.Result{{Outcome: resilience.OutcomeServerFault, Err: errDown, Retryable: true, Veto: retry.ReasonNotReplayable}},
+			at:      []time.Duration{0},
+			outcome: resilience.OutcomeServerFault, reason: "not replayable", wrapped: true,
+		}, {
 			name: "retries switched off", opts: options(retry.WithMaxAttempts(1)), results: []retry.Result{transient},
 			at:      []time.Duration{0},
 			outcome: resilience.OutcomeTransient, reason: "attempts exhausted",

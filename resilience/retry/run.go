@@ -135,7 +135,7 @@ func (r *Run) decide(res Result) (wait time.Duration, reason string) {
 	switch {
 	case r.ctx.Err() != nil:
 		return 0, ReasonEnded
-	case int(res.Outcome) >= len(p.retryOn) || !p.retryOn[res.Outcome]:
+	case !p.retries(res):
 		return 0, ReasonNotRetryable
 	case r.number >= p.maxAttempts:
 		return 0, ReasonExhausted
@@ -161,6 +161,14 @@ func (r *Run) decide(res Result) (wait time.Duration, reason string) {
 		return 0, ReasonBudget
 	}
 	return wait, ""
+}
+
+// retries reports whether a failure is one that the policy retries.
+func (p *Policy) retries(res Result) bool {
+	if res.Retryable && !p.chosen {
+		return IsRetryable(res.Outcome)
+	}
+	return int(res.Outcome) < len(p.retryOn) && p.retryOn[res.Outcome]
 }
 
 // left returns how much time there is, by the caller's deadline and by our own
