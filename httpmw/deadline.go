@@ -62,7 +62,7 @@ func (d *deadlines) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if call != nil {
 			call.NoteRefused()
 		}
-		d.problem.write(w, r, Problem{Status: http.StatusGatewayTimeout})
+		d.problem.writeError(w, r, err)
 		return
 	}
 	defer cancel()

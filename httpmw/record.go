@@ -48,7 +48,7 @@ func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter,
 	if r.ReadsHeaders() {
 		in.Headers = func() ctxutil.Carrier { return ctxutil.HTTPCarrier(req.Header) }
 	}
-	call := r.StartHTTPServer(req, in)
+	call := r.StartHTTPServer(withPreviousAttempts(req), in)
 	a := new(answer)
 	a.Init(w)
 	a.setIDs(call)

@@ -176,7 +176,7 @@ func TestLevelsAndOutcomes(t *testing.T) {
 		{429, "WARN", "WARN", false, "overload"},
 		{500, "ERROR", "WARN", true, "server_fault"},
 		{503, "WARN", "WARN", true, "transient"},
-		{504, "WARN", "WARN", true, "caller_deadline"},
+		{504, "WARN", "WARN", true, "timeout"}, // nobody else set a limit,
 	} {
 		t.Run(strconv.Itoa(tc.status), func(t *testing.T) {
 			g := newRig(t)

@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // RecordTransport returns the transport that makes the record of every request
@@ -121,6 +123,9 @@ func setIdentity(h http.Header, call *record.Call, stale []string) {
 	set(ctxutil.HeaderBaggage, out.Baggage)
 	set(ctxutil.HeaderTraceID, out.TraceID)
 	set(ctxutil.HeaderRequestID, out.RequestID)
+	if n := retry.PreviousAttempts(call); n > 0 {
+		h[HeaderPreviousAttempts] = []string{strconv.Itoa(n)}
+	}
 	carrier := ctxutil.HTTPCarrier(h)
 	for _, f := range out.Forwarded {
 		if !carrier.Has(f.Key) {

@@ -27,8 +27,8 @@ var meanings = []struct {
 	{429, 429, resilience.OutcomeOverload, "too many requests"},
 	{430, 498, resilience.OutcomeClientFault, ""},
 	{499, 499, resilience.OutcomeCanceled, "the caller went away"},
-	{500, 501, resilience.OutcomeServerFault, ""},
-	{502, 503, resilience.OutcomeTransient, "a proxy or the server itself asks for patience"},
+	{500, 502, resilience.OutcomeServerFault, ""},
+	{503, 503, resilience.OutcomeTransient, "the server asks for patience"},
 	{504, 504, resilience.OutcomeCallerDeadline, "unless it is known whose limit it was"},
 	{505, 1000, resilience.OutcomeServerFault, "and what is of no class"},
 }
@@ -73,6 +73,9 @@ func TestEveryStatusIsRecorded(t *testing.T) {
 		outcome := any(nil)
 		if o := httpmw.OutcomeOf(code); o != resilience.OutcomeOK {
 			outcome = o.String()
+		}
+		if code == http.StatusGatewayTimeout { // with time left: the server's own limit
+			outcome = resilience.OutcomeTimeout.String()
 		}
 		wantLine(t, l, map[string]any{"error.type": want, "outcome": outcome})
 		seen[l.Message]++

@@ -14,11 +14,11 @@ const (
 	// NotFound, PermissionDenied, …). It fails again if it is sent again, and
 	// says nothing about the server's health.
 	OutcomeClientFault
-	// OutcomeServerFault: the server failed in a way that is its own (500,
-	// Internal, Unknown, DataLoss, a panic).
+	// OutcomeServerFault: the server, or one behind it, failed in a way that is its
+	// own (500, 502, Internal, Unknown, DataLoss, a panic).
 	OutcomeServerFault
 	// OutcomeTransient: the server could not be reached, or asked to try
-	// again (Unavailable, 502, 503, Aborted).
+	// again (Unavailable, 503, Aborted).
 	OutcomeTransient
 	// OutcomeOverload: the server refused because it has too much to do
 	// (ResourceExhausted, 429).
