@@ -41,6 +41,8 @@ type Call struct {
 	rpc                    *RPC // calls over gRPC
 	http                   httpCall
 	attempts               atomic.Int32 // clients: tries of the call, if anybody counts them
+	degraded, retryReason  atomic.Pointer[string]
+	degradedBy             string // as span and line have it
 	limit                  atomic.Pointer[context.Context]
 	refused                atomic.Bool
 	allowed                bool // clients: the egress guard lets identity out
@@ -53,10 +55,11 @@ type httpCall struct {
 	method, scheme, path string
 	pattern              string // servers: as ServeMux matched it
 	peer                 string
-	protocol             string              // clients: of the response
-	deadline             time.Time           // servers: the caller's
-	host                 *host               // clients
-	server               *metrics.HTTPServer // servers
+	protocol             string               // clients: of the response
+	deadline             time.Time            // servers: the caller's
+	host                 *host                // clients
+	sent                 []attribute.KeyValue // clients: what a recorded span says of the request
+	server               *metrics.HTTPServer  // servers
 }
 
 // Kind says which side of which protocol a call is seen from.
@@ -141,6 +144,7 @@ func (c *Call) claim() bool {
 		return false
 	}
 	c.Finish()
+	c.degradedBy = c.Degraded()
 	return true
 }
 
@@ -152,6 +156,9 @@ func (c *Call) stop(status codes.Code, message string, attrs []attribute.KeyValu
 	}
 	if p := c.panicked.Load(); p != nil {
 		c.Span.AddEvent(semconv.ExceptionEvent, trace.WithAttributes(p.attributes()...))
+	}
+	if c.degradedBy != "" {
+		c.Span.SetAttributes(semconv.DegradedKey.String(bounded(c.degradedBy)))
 	}
 	if c.external {
 		c.end = time.Now()
@@ -231,6 +238,23 @@ func (c *Call) EndedBy() ctxutil.End {
 	}
 	return ctxutil.EndedBy(c)
 }
+
+// Recording reports whether the call's span is recorded, so that what only a span
+// shows need not be gathered otherwise.
+func (c *Call) Recording() bool { return c.recording }
+
+// Event adds an event to the call's span if that is recorded and not ended yet.
+// Attributes cost an allocation wherever Event is called: ask [Call.Recording]
+// first.
+func (c *Call) Event(name string, attrs ...attribute.KeyValue) {
+	if c.recording {
+		c.Span.AddEvent(name, trace.WithAttributes(attrs...))
+	}
+}
+
+// Attempts returns how often the call was tried so far, if the attempts are
+// recorded; otherwise 0.
+func (c *Call) Attempts() int { return int(c.attempts.Load()) }
 
 // NoteRefused notes that a policy of this process refused the call before it
 // was sent or handled.

@@ -81,7 +81,8 @@ func (r *Recorder) StartHTTPClient(req *http.Request, service string) *Call {
 	c.begin(ctx, semconv.HTTPSpanName(c.http.method, ""), c.http.host.start)
 	c.inherit(ctx)
 	if c.recording {
-		c.Span.SetAttributes(c.sentAttributes(req)...)
+		c.http.sent = c.sentAttributes(req)
+		c.Span.SetAttributes(c.http.sent...)
 	}
 	c.requestSize = req.ContentLength
 	if req.ContentLength == 0 && req.Body != nil && req.Body != http.NoBody {
@@ -141,6 +142,7 @@ func (c *Call) FinishHTTPClient(s *HTTPStatus, message string) {
 		l.str(string(semconv.ServerAddressKey), h.address)
 		l.str(string(semconv.URLPathKey), c.http.path)
 		l.statusCode(s.code)
+		l.attempts(c)
 		l.str("peer", c.http.peer)
 		c.writeLine(&l, level, s.errorType, message)
 	}

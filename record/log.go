@@ -101,7 +101,7 @@ func (p *logPolicy) isQuiet(name string) bool {
 
 // maxLine is how many attributes a request log line starts out with room for:
 // the most that a call has by itself.
-const maxLine = 20
+const maxLine = 22
 
 // line is the request log line of one call while it is put together.
 type line struct {
@@ -127,6 +127,13 @@ func (l *line) str(key, value string) {
 func (l *line) ids(c *Call) {
 	l.str(semconv.TraceIDKey, c.TraceID())
 	l.str(semconv.SpanIDKey, c.SpanID())
+}
+
+// attempts says how often a call was tried, if that was more than once.
+func (l *line) attempts(c *Call) {
+	if n := c.Attempts(); n > 1 {
+		l.add(slog.Int("attempts", n))
+	}
 }
 
 // logLevel returns the level of the call's line, and whether it is written.
@@ -161,7 +168,11 @@ func (c *Call) writeLine(l *line, level slog.Level, errorType, message string) {
 	if c.replySize >= 0 {
 		l.add(slog.Int64("response_bytes", c.replySize))
 	}
+	l.str(DegradedKey, bounded(c.degradedBy))
 	if c.outcome != resilience.OutcomeOK {
+		if reason := c.retryReason.Load(); reason != nil {
+			l.str(RetryReasonKey, *reason)
+		}
 		l.str("outcome", c.outcome.String())
 		l.str("error", bounded(message))
 	}

@@ -293,9 +293,7 @@ func (c *Call) FinishRPC(s *RPCStatus, message string) {
 		l.ids(c)
 		l.str(string(semconv.RPCMethodKey), m.name)
 		l.str(string(semconv.RPCResponseStatusCodeKey), s.name)
-		if n := c.attempts.Load(); n > 1 {
-			l.add(slog.Int("attempts", int(n)))
-		}
+		l.attempts(c)
 		if n := c.sent.Load(); n > 0 {
 			l.add(slog.Int64("messages_sent", n))
 		}
