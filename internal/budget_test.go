@@ -26,7 +26,7 @@ var linkBudgets = []budget{
 	{"./resilience/ratelimit/redislimit", 13, "ratelimit's, and go-redis with atomic and x/sys"},
 	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
 	{"./health", 0, "a probe needs nothing"},
-	{"./metrics", 16, "ctxutil's, and client_golang with its seven: client_model, common, procfs, perks, goautoneg, x/sys, protobuf"},
+	{"./metrics", 17, "ctxutil's, client_golang with its seven (client_model, common, procfs, perks, goautoneg, x/sys, protobuf), and gobreaker, whose error is a word of resilience's vocabulary"},
 	{"./record", 17, "those of metrics and resilience: the engine adds none"},
 	{"./httpmw", 17, "the record's: a service that only speaks HTTP links no gRPC"},
 	{"./interceptors", 22, "the record's, and gRPC with genproto, x/net and x/text, and otelgrpc, the second engine"},

@@ -3,12 +3,14 @@
 package metrics_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-go/fairlead/metrics"
+	"github.com/fairlead-go/fairlead/resilience"
 )
 
 // steps are what a call does, in steady state.
@@ -24,6 +26,7 @@ func steps(t testing.TB, opts ...metrics.Option) map[string]func() {
 	web := set.HTTPServer("GET", "https")
 	call := set.HTTPClient("GET", "https", "stock", 443)
 	h := metrics.WrapHistogram(prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h"}), 1)
+	policies, called := set.Policies(), inTrace()
 	guard := newGuard(t, 1)
 	guard.Value("in")
 	return map[string]func(){
@@ -50,9 +53,23 @@ func steps(t testing.TB, opts ...metrics.Option) map[string]func() {
 		"http client resolved": func() { set.HTTPClient("GET", "https", "stock", 443).Begin() },
 		"not sampled":          func() { web.End("/", 200, "", time.Millisecond, metrics.Exemplar{}) },
 		"panic":                func() { set.Panic("grpc.server", ex) },
-		"wrapped":              func() { h.Observe(1, ex) },
-		"guard hit":            func() { guard.Value("in") },
-		"guard refusal":        func() { guard.Value("out") },
+		"attempt": func() {
+			policies.Attempted(called, resilience.Attempt{Policy: resilience.PolicyRetry, Name: "stock", Number: 1, Budget: 7})
+		},
+		"attempt, the last": func() {
+			policies.Attempted(called, resilience.Attempt{
+				Policy: resilience.PolicyRetry, Name: "stock", Number: 3,
+				Outcome: resilience.OutcomeTransient, Reason: "attempts exhausted",
+			})
+		},
+		"attempt, not sampled": func() {
+			policies.Attempted(context.Background(), resilience.Attempt{Policy: resilience.PolicyRetry, Name: "stock", Number: 1})
+		},
+		"refusal":       func() { policies.Rejected(called, refusal) },
+		"fallback":      func() { policies.FellBack(called, resilience.Fallback{Name: "stock"}) },
+		"wrapped":       func() { h.Observe(1, ex) },
+		"guard hit":     func() { guard.Value("in") },
+		"guard refusal": func() { guard.Value("out") },
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-go/fairlead/ctxutil"
 )
 
 // Counter is a Prometheus counter that takes exemplars as [Histogram] does: safely,
@@ -51,8 +53,22 @@ func (c *Counter) Add(v float64, ex Exemplar) {
 // Inc adds one.
 func (c *Counter) Inc(ex Exemplar) { c.Add(1, ex) }
 
-// AddContext adds v with the exemplar of the request in ctx.
-func (c *Counter) AddContext(ctx context.Context, v float64) { c.Add(v, ExemplarFrom(ctx)) }
+// AddContext adds v with the exemplar of the request in ctx, which is not looked
+// for unless it would be kept.
+func (c *Counter) AddContext(ctx context.Context, v float64) {
+	if c == nil || !(v >= 0) {
+		return
+	}
+	if c.exemplars != nil && ctxutil.IdentityFrom(ctx).SpanContext.IsSampled() {
+		if now := (Exemplar{}).instant(); c.gate.pass(now, c.interval) {
+			if labels := ExemplarFrom(ctx).labels(); labels != nil {
+				c.exemplars.AddWithExemplar(v, labels)
+				return
+			}
+		}
+	}
+	c.counter.Add(v)
+}
 
 // lazyCounter is a counter that does not exist before it counts: a method that
 // never streams has no series of messages.

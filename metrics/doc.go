@@ -21,6 +21,9 @@
 //	…
 //	method.End(code, errorType, time.Since(start), exemplar)
 //
+// Resilience policies are given an observer, [Set.Policies], which counts what they
+// decide; [Set.CollectPolicies] shows the state they are in.
+//
 // It is not a metrics API of its own: what is not about calls is made with
 // client_golang, and [WrapHistogram], [WrapCounter] and [NewGuard] give it the same
 // exemplars and the same protection. It does not push; OTLP users bridge the

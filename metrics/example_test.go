@@ -3,6 +3,7 @@
 package metrics_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fairlead-go/fairlead/metrics"
+	"github.com/fairlead-go/fairlead/resilience"
 )
 
 // printLines scrapes h as Prometheus does and prints the lines that start with prefix.
@@ -170,4 +172,27 @@ func ExampleHandler() {
 	mux.Handle("GET /metrics", metrics.Handler(reg))
 	printLines(mux, "# TYPE go_goroutines")
 	// Output: # TYPE go_goroutines gauge
+}
+
+// Policies tell an observer what they decide, and are asked what state they are in.
+func ExampleSet_Policies() {
+	reg := prometheus.NewRegistry()
+	set, err := metrics.New(reg)
+	if err != nil {
+		panic(err)
+	}
+	observer := set.Policies() // for the WithObserver of every policy
+	set.CollectPolicies(func() metrics.PolicyStates {
+		return metrics.PolicyStates{Budgets: []metrics.BudgetState{{Name: "payment", Remaining: 6}}}
+	})
+
+	observer.Rejected(context.Background(), &resilience.RejectedError{
+		Policy: resilience.PolicyBreaker, Name: "payment", Reason: "open", RetryAfter: 12 * time.Second,
+	})
+
+	printLines(metrics.Handler(reg), "fairlead_policy_")
+	printLines(metrics.Handler(reg), "fairlead_retry_")
+	// Output:
+	// fairlead_policy_rejections_total{name="payment",policy="breaker",reason="open"} 1.0
+	// fairlead_retry_budget_remaining{name="payment"} 6.0
 }

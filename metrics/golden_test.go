@@ -57,6 +57,7 @@ func exercise(set *metrics.Set) {
 
 	set.Panic("grpc.server", trace)
 	set.CountDrops("log", "sampled", func() uint64 { return 7 })
+	exercisePolicies(set)
 }
 
 func TestExposition(t *testing.T) {

@@ -212,6 +212,81 @@ var (
 	}
 )
 
+// What resilience policies decide, see [Set.Policies], and the state they are in,
+// see [Set.CollectPolicies]. name is which one: mostly the downstream service.
+var (
+	policyRejectionsTotal = Metric{
+		Name: "fairlead_policy_rejections_total",
+		Kind: KindCounter, Unit: "{call}", Labels: []string{"policy", "name", "reason"}, Group: GroupCore,
+		Help: "Number of calls that a policy refused before they were sent or handled, by why.",
+	}
+	policyDegraded = Metric{
+		Name: "fairlead_policy_degraded",
+		Kind: KindGauge, Unit: "1", Labels: []string{"policy", "name"}, Group: GroupCore,
+		Help: "Whether a policy goes on without something that it needs, such as its server: 1 or 0; absent if it never did.",
+	}
+	policyInFlight = Metric{
+		Name: "fairlead_policy_in_flight",
+		Kind: KindGauge, Unit: "{call}", Labels: []string{"policy", "name"}, Group: GroupCore,
+		Help: "Number of calls in progress that a policy has admitted.",
+	}
+	policyInFlightLimit = Metric{
+		Name: "fairlead_policy_in_flight_limit",
+		Kind: KindGauge, Unit: "{call}", Labels: []string{"policy", "name"}, Group: GroupCore,
+		Help: "Number of calls that a policy admits at once now.",
+	}
+	policyQueued = Metric{
+		Name: "fairlead_policy_queued",
+		Kind: KindGauge, Unit: "{call}", Labels: []string{"policy", "name"}, Group: GroupCore,
+		Help: "Number of calls that wait for a policy to admit them.",
+	}
+	breakerState = Metric{
+		Name: "fairlead_breaker_state",
+		Kind: KindGauge, Unit: "{breaker}", Labels: []string{"name", "state"}, Group: GroupCore,
+		Help: "Number of circuit breakers of a name in a state, which is closed, half-open or open: 1 in one of them and 0 in the others.",
+	}
+	breakerForced = Metric{
+		Name: "fairlead_breaker_forced",
+		Kind: KindGauge, Unit: "{breaker}", Labels: []string{"name"}, Group: GroupCore,
+		Help: "Number of circuit breakers of a name whose state an operator decided on: 1 or 0.",
+	}
+	breakerTransitionsTotal = Metric{
+		Name: "fairlead_breaker_transitions_total",
+		Kind: KindCounter, Unit: "{transition}", Labels: []string{"name", "to"}, Group: GroupCore,
+		Help: "Number of times a circuit breaker changed its state, by the new one.",
+	}
+	attemptsTotal = Metric{
+		Name: "fairlead_attempts_total",
+		Kind: KindCounter, Unit: "{attempt}", Labels: []string{"policy", "name", "attempt", "outcome"}, Group: GroupCore,
+		Help: "Number of attempts of calls that may be retried or hedged, the first of a call and further ones, by outcome.",
+	}
+	callsNotRetriedTotal = Metric{
+		Name: "fairlead_calls_not_retried_total",
+		Kind: KindCounter, Unit: "{call}", Labels: []string{"policy", "name", "reason"}, Group: GroupCore,
+		Help: "Number of calls that failed and were not tried again, or not any more, by why.",
+	}
+	retryBudgetRemaining = Metric{
+		Name: "fairlead_retry_budget_remaining",
+		Kind: KindGauge, Unit: "{attempt}", Labels: []string{"name"}, Group: GroupCore,
+		Help: "Number of retries and hedges that the budget of a downstream service has left now.",
+	}
+	rateLimitTokens = Metric{
+		Name: "fairlead_rate_limit_tokens",
+		Kind: KindGauge, Unit: "{call}", Labels: []string{"name"}, Group: GroupCore,
+		Help: "Number of calls that a rate limit would admit at once now; below zero by the calls that wait.",
+	}
+	rateLimitBurst = Metric{
+		Name: "fairlead_rate_limit_burst",
+		Kind: KindGauge, Unit: "{call}", Labels: []string{"name"}, Group: GroupCore,
+		Help: "Number of calls that a rate limit admits at once after a pause.",
+	}
+	fallbacksTotal = Metric{
+		Name: "fairlead_fallbacks_total",
+		Kind: KindCounter, Unit: "{call}", Labels: []string{"name"}, Group: GroupCore,
+		Help: "Number of failed calls for which a degraded reply stood in.",
+	}
+)
+
 // The metrics as RPC conventions had them before call.duration, in milliseconds.
 var (
 	oldRPCServerDuration = Metric{
@@ -286,6 +361,10 @@ var table = []*Metric{
 	&httpServerRequestDuration, &httpServerActiveRequests,
 	&httpClientRequestDuration, &httpClientAttemptDuration, &httpClientActiveRequests,
 	&panicsTotal, &droppedTotal, &labelOverflowTotal, &labelValues,
+	&policyRejectionsTotal, &policyDegraded, &policyInFlight, &policyInFlightLimit, &policyQueued,
+	&breakerState, &breakerForced, &breakerTransitionsTotal,
+	&attemptsTotal, &callsNotRetriedTotal, &retryBudgetRemaining,
+	&rateLimitTokens, &rateLimitBurst, &fallbacksTotal,
 	&oldRPCServerDuration, &oldRPCClientDuration,
 	&grpcServerStarted, &grpcServerHandled, &grpcServerReceived, &grpcServerSent, &grpcServerHandling,
 	&grpcClientStarted, &grpcClientHandled, &grpcClientReceived, &grpcClientSent, &grpcClientHandling,

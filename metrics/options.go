@@ -27,6 +27,11 @@ const (
 	LabelErrorType = "error_type"
 	// LabelSource holds the places where panics are recovered.
 	LabelSource = "source"
+	// LabelPolicyName holds the names of policies, which are mostly those of
+	// downstream services, in the label name.
+	LabelPolicyName = "policy_name"
+	// LabelReason holds why policies refused a call or another attempt.
+	LabelReason = "reason"
 )
 
 // Defaults.
@@ -37,11 +42,13 @@ const (
 	// DefaultSeriesCap is the cap of [WithSeriesCap].
 	DefaultSeriesCap = 10_000
 	// DefaultMethodCap, and the ones below it, are the caps of [WithCap].
-	DefaultMethodCap    = 1000
-	DefaultRouteCap     = 500
-	DefaultServerCap    = 100
-	DefaultErrorTypeCap = 50
-	DefaultSourceCap    = 50
+	DefaultMethodCap     = 1000
+	DefaultRouteCap      = 500
+	DefaultServerCap     = 100
+	DefaultErrorTypeCap  = 50
+	DefaultSourceCap     = 50
+	DefaultPolicyNameCap = 200
+	DefaultReasonCap     = 50
 )
 
 // Numbers of the native histograms: buckets at most 10 % wider than their
@@ -88,6 +95,7 @@ func newConfig(opts []Option) (*config, error) {
 		caps: map[string]int{
 			LabelMethod: DefaultMethodCap, LabelRoute: DefaultRouteCap, LabelServer: DefaultServerCap,
 			LabelErrorType: DefaultErrorTypeCap, LabelSource: DefaultSourceCap,
+			LabelPolicyName: DefaultPolicyNameCap, LabelReason: DefaultReasonCap,
 		},
 		known: map[string][]string{},
 	}

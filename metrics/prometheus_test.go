@@ -69,7 +69,8 @@ scrape_configs: [{job_name: fairlead, metrics_path: /, static_configs: [{targets
 	}()
 
 	want := []string{
-		"fairlead_panics_total", "grpc_client_handled_total", "grpc_client_handling_seconds_bucket", "grpc_client_started_total",
+		"fairlead_breaker_transitions_total", "fairlead_calls_not_retried_total", "fairlead_fallbacks_total",
+		"fairlead_panics_total", "fairlead_policy_rejections_total", "grpc_client_handled_total", "grpc_client_handling_seconds_bucket", "grpc_client_started_total",
 		"grpc_server_handled_total", "grpc_server_handling_seconds_bucket", "grpc_server_started_total",
 		"http_client_attempt_duration_seconds_bucket", "http_client_request_duration_seconds_bucket", "http_server_request_duration_seconds_bucket",
 		"rpc_client_attempt_duration_seconds_bucket", "rpc_client_call_duration_seconds_bucket", "rpc_client_duration_milliseconds_bucket",

@@ -40,6 +40,8 @@ type Set struct {
 	panics      *prometheus.CounterVec
 	panicCounts cache[string, *Counter]
 
+	policies *policies
+
 	descOverflow, descValues, descDropped *prometheus.Desc
 
 	mu     sync.Mutex
@@ -83,6 +85,7 @@ func newSet(c *config) *Set {
 		descDropped:  newDesc(&droppedTotal),
 	}
 	s.guards = []*Guard{s.methods, s.routes, s.servers, s.errorTypes, s.sources}
+	s.policies = s.newPolicies()
 	for _, g := range s.guards {
 		for _, v := range c.known[g.label] {
 			g.Allow(normal(g.label, v))
@@ -118,6 +121,7 @@ func (s *Set) Describe(ch chan<- *prometheus.Desc) {
 	ch <- s.descOverflow
 	ch <- s.descValues
 	ch <- s.descDropped
+	s.policies.describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -127,6 +131,7 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 	}
 	s.collectGuards(ch)
 	s.collectDrops(ch)
+	s.collectPolicies(ch)
 }
 
 // family makes a duration metric that is part of s.
