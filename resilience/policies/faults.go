@@ -11,33 +11,47 @@ import (
 
 // fault is something wrong with the options of a service, or of the server.
 type fault struct {
-	method string // whose it is; empty for the whole
-	text   string // package, field, value and rule
+	where string // `method "…": `; empty for the whole
+	text  string // package, field, value and rule
+}
+
+func faultOf(method, text string) fault {
+	return fault{where: "method " + strconv.Quote(method) + ": ", text: text}
 }
 
 type faults []fault
 
 // add adds what is wrong by err, which may be nil or several errors joined.
-func (f *faults) add(err error) { f.addTo("", err) }
+func (f *faults) add(err error) {
+	for _, text := range texts(err) {
+		*f = append(*f, fault{text: text})
+	}
+}
 
-// addTo is add for a method, which has inherited what is wrong with the whole.
+// addTo is add for a method, but for what it has inherited.
 func (f *faults) addTo(method string, err error) {
+	for _, text := range texts(err) {
+		whole, all := fault{text: text}, faultOf(allMethodsOf(method), text)
+		if !slices.Contains(*f, whole) && !slices.Contains(*f, all) {
+			*f = append(*f, faultOf(method, text))
+		}
+	}
+}
+
+// texts takes an error apart that may be nil or several joined.
+func texts(err error) []string {
 	if err == nil {
-		return
+		return nil
 	}
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, err := range several.Unwrap() {
-			f.addTo(method, err)
-		}
-		return
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{withoutName(err.Error())}
 	}
-	text := withoutName(err.Error())
-	for _, from := range []string{"", allMethodsOf(method)} {
-		if slices.Contains(*f, fault{from, text}) {
-			return
-		}
+	var all []string
+	for _, err := range several.Unwrap() {
+		all = append(all, texts(err)...)
 	}
-	*f = append(*f, fault{method, text})
+	return all
 }
 
 // withoutName takes the name of the service out of an error that has it, `retry
@@ -62,11 +76,7 @@ func (f faults) without(inherited faults) faults {
 func (f faults) in(where string) []error {
 	errs := make([]error, len(f))
 	for i, x := range f {
-		if x.method != "" {
-			errs[i] = errors.New(where + ": method " + strconv.Quote(x.method) + ": " + x.text)
-		} else {
-			errs[i] = errors.New(where + ": " + x.text)
-		}
+		errs[i] = errors.New(where + ": " + x.where + x.text)
 	}
 	return errs
 }

@@ -22,7 +22,7 @@ func checkMethods(names []string) faults {
 			}
 		}
 		if rule != "" {
-			f = append(f, fault{name, "must " + rule})
+			f = append(f, faultOf(name, "must "+rule))
 		}
 	}
 	return f
@@ -52,8 +52,8 @@ func checkPattern(name string) string {
 		return "have one space and a path that begins with a slash after the HTTP method, and no host: the service is it"
 	}
 	if problem := register(name); problem != "" {
-		_, what, _ := strings.Cut(problem, ": ") // parsing "…":
-		return "be a pattern that http.ServeMux takes: " + what
+		_, what, _ := strings.Cut(problem, ": at ") // parsing "…": at offset 5: …
+		return "be a pattern that http.ServeMux takes: at " + what
 	}
 	return ""
 }
