@@ -88,8 +88,11 @@ func (a *Attempt) Begin(transparent bool) {
 	case a.span == nil || !a.span.IsRecording():
 	case a.call.rpc != nil:
 		a.span.SetAttributes(semconv.PreviousRPCAttemptsKey.Int(int(n)), semconv.TransparentRetryKey.Bool(transparent))
-	case n > 0:
-		a.span.SetAttributes(semconv.HTTPRequestResendCountKey.Int(int(n)))
+	default: // the number tells it from the call, which has its name and its attributes
+		a.span.SetAttributes(semconv.AttemptKey.Int(int(n) + 1))
+		if n > 0 {
+			a.span.SetAttributes(semconv.HTTPRequestResendCountKey.Int(int(n)))
+		}
 	}
 }
 

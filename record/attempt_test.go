@@ -144,7 +144,7 @@ func TestAttempts(t *testing.T) {
 					}
 				} else {
 					want = map[string]any{
-						"http.request.resend_count": int64(n), "http.request.method": "PUT",
+						"fairlead.attempt": int64(n + 1), "http.request.resend_count": int64(n), "http.request.method": "PUT",
 						"server.address": "stock", "server.port": int64(80), "url.full": "http://stock/items/7",
 						"http.response.status_code": int64(503), "error.type": "503",
 					}

@@ -25,6 +25,14 @@
 // that logs correlate; they go on as X-Trace-ID and leave the next service free to
 // sample. What is not well formed counts as not sent.
 //
+// # Policies
+//
+// A call that is tried several times is one record: [Call.StartAttempt] makes each
+// try a span below the call's and an observation of its own. [PolicyEvents] puts
+// what resilience policies decide on the record of the call that they decide upon,
+// and [Degrade] marks the calls whose reply has something in it that stood in for
+// what failed.
+//
 // # Cost
 //
 // A call is one allocation, which is also its context. What is known of a method,

@@ -9,6 +9,11 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"strings"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/metrics"
@@ -66,4 +71,110 @@ func ExampleNew() {
 	)
 	fmt.Println(rec != nil, err)
 	// Output: true <nil>
+}
+
+// An adapter that tries again: each try is a span below the call's and an
+// observation of its own, and is sent with its own identity.
+func ExampleCall_StartAttempt() {
+	rec, err := record.New(record.WithLogger(requestLog()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ok := record.NewRPCStatus(false, 0, resilience.OutcomeOK)
+	unavailable := record.NewRPCStatus(false, 14, resilience.OutcomeTransient)
+	send := func(_ context.Context, traceparent string, try int) error {
+		if try < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+
+	call := rec.StartRPCClient(context.Background(), rec.RPCClientMethod("/shop.Stock/Reserve", "dns:///stock:443", metrics.Unary))
+	for try := 1; ; try++ {
+		ctx, attempt := call.StartAttempt(call)
+		attempt.Begin(false)
+		out := call.Outgoing()
+		if own := attempt.Outgoing(); own.Traceparent != "" {
+			out.Traceparent, out.Tracestate = own.Traceparent, own.Tracestate
+		}
+		if err := send(ctx, out.Traceparent, try); err != nil {
+			attempt.Finish(unavailable, err.Error())
+			continue
+		}
+		attempt.Finish(ok, "")
+		break
+	}
+	call.FinishRPC(ok, "")
+	// Output:
+	// level=DEBUG msg="rpc client call" rpc.method=shop.Stock/Reserve rpc.response.status_code=OK attempts=3
+}
+
+// What policies decide is on the record of the call that they decide upon.
+func ExamplePolicyEvents() {
+	spans := tracetest.NewSpanRecorder()
+	rec, err := record.New(
+		record.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))),
+		record.WithLogger(requestLog()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	observer := record.PolicyEvents() // for the WithObserver of every policy
+
+	call := rec.StartRPCClient(context.Background(), rec.RPCClientMethod("/shop.Stock/Reserve", "dns:///stock:443", metrics.Unary))
+	observer.Attempted(call, resilience.Attempt{
+		Policy: resilience.PolicyRetry, Name: "stock", Number: 1, Max: 3,
+		Outcome: resilience.OutcomeTransient, Again: true, Backoff: 40 * time.Millisecond, Budget: 6,
+	})
+	observer.Attempted(call, resilience.Attempt{
+		Policy: resilience.PolicyRetry, Name: "stock", Number: 2, Max: 3,
+		Outcome: resilience.OutcomeTransient, Reason: "retry budget exhausted",
+	})
+	call.FinishRPC(record.NewRPCStatus(false, 14, resilience.OutcomeTransient), "not yet")
+
+	for _, e := range spans.Ended()[0].Events() {
+		fmt.Print(e.Name)
+		for _, kv := range e.Attributes {
+			fmt.Printf(" %s=%s", strings.TrimPrefix(string(kv.Key), "fairlead."), kv.Value.Emit())
+		}
+		fmt.Println()
+	}
+	// Output:
+	// level=WARN msg="rpc client call" rpc.method=shop.Stock/Reserve rpc.response.status_code=UNAVAILABLE error.type=UNAVAILABLE retry_reason="retry budget exhausted" outcome=transient error="not yet"
+	// retry policy.name=stock attempt=1 max_attempts=3 outcome=transient backoff_ms=40 budget_remaining=6
+	// retry policy.name=stock attempt=2 max_attempts=3 outcome=transient reason=retry budget exhausted budget_remaining=0
+}
+
+// A reply that stood in for what failed is known as such, and the server whose
+// reply has it in it tells its caller.
+func ExampleDegrade() {
+	rec, err := record.New(record.WithLogger(requestLog()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ok := record.NewRPCStatus(false, 0, resilience.OutcomeOK)
+
+	server := rec.StartRPCServer(context.Background(), rec.RPCServerMethod("/shop.Order/Get", metrics.Unary), record.Incoming{}, nil, nil)
+	client := rec.StartRPCClient(server, rec.RPCClientMethod("/shop.Stock/Level", "dns:///stock:443", metrics.Unary))
+	record.Degrade(client, "cached stock level")
+	client.FinishRPC(ok, "")
+	fmt.Println("x-degraded:", server.Degraded() != "")
+	server.FinishRPC(ok, "")
+	// Output:
+	// level=DEBUG msg="rpc client call" rpc.method=shop.Stock/Level rpc.response.status_code=OK degraded="cached stock level"
+	// x-degraded: true
+	// level=INFO msg="rpc server call" rpc.method=shop.Order/Get rpc.response.status_code=OK degraded="cached stock level"
+}
+
+// requestLog prints the request log without what is different each time.
+func requestLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			switch a.Key {
+			case slog.TimeKey, record.DurationKey, "trace_id", "span_id":
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
 }

@@ -61,16 +61,13 @@ func stateChanged(ctx context.Context, e resilience.StateChange) {
 	if c == nil || !c.recording {
 		return
 	}
-	attrs := append(make([]attribute.KeyValue, 0, 6),
+	attrs := append(make([]attribute.KeyValue, 0, 5),
 		semconv.PolicyNameKey.String(bounded(e.Name)),
 		semconv.BreakerFromKey.String(e.From.String()),
 		semconv.BreakerToKey.String(e.To.String()),
 		semconv.ReasonKey.String(bounded(e.Reason)))
 	if e.OpenFor > 0 {
 		attrs = append(attrs, milliseconds(semconv.OpenForKey, e.OpenFor))
-	}
-	if e.TraceID != "" && e.TraceID != c.TraceID() {
-		attrs = append(attrs, semconv.TripTraceKey.String(e.TraceID))
 	}
 	c.Event(semconv.BreakerEvent, attrs...)
 }

@@ -93,7 +93,6 @@ func TestPolicyEvents(t *testing.T) {
 			})
 			o.StateChanged(ctx, resilience.StateChange{
 				Name: "stock", From: resilience.StateOpen, To: resilience.StateHalfOpen, Reason: "open time over",
-				TraceID: "0af7651916cd43dd8448eb211c80319c",
 			})
 		}, []event{
 			{"breaker state changed", map[string]any{
@@ -102,7 +101,7 @@ func TestPolicyEvents(t *testing.T) {
 			}},
 			{"breaker state changed", map[string]any{
 				"fairlead.policy.name": "stock", "fairlead.breaker.from": "open", "fairlead.breaker.to": "half-open",
-				"fairlead.reason": "open time over", "fairlead.breaker.trip_trace_id": "0af7651916cd43dd8448eb211c80319c",
+				"fairlead.reason": "open time over",
 			}},
 		}},
 		{"fell back", func(ctx context.Context) {

@@ -30,7 +30,8 @@ const (
 	// RetryAfterKey (double) is how long it is of no use to try again.
 	RetryAfterKey = attribute.Key("fairlead.retry_after_ms")
 
-	// AttemptKey (int) is the number of an attempt; the first is 1.
+	// AttemptKey (int) is the number of an attempt; the first is 1. It is also on
+	// the spans of attempts over HTTP.
 	AttemptKey = attribute.Key("fairlead.attempt")
 	// MaxAttemptsKey (int) is how many there may be, the first included.
 	MaxAttemptsKey = attribute.Key("fairlead.max_attempts")
@@ -46,8 +47,6 @@ const (
 	BreakerToKey   = attribute.Key("fairlead.breaker.to")
 	// OpenForKey (double) is how long a breaker will be open.
 	OpenForKey = attribute.Key("fairlead.breaker.open_for_ms")
-	// TripTraceKey (string) is the trace of the call that tripped a breaker.
-	TripTraceKey = attribute.Key("fairlead.breaker.trip_trace_id")
 )
 
 // Names of the span events in which a call's span tells what policies decided.
