@@ -45,7 +45,7 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.gateway, "gateway", "127.0.0.1:0", "`address` of the gateway")
 	f.StringVar(&o.data, "data", "", "`folder` of the databases; by default one that is removed at the end")
 	f.StringVar(&o.log, "log", "", "`file` for the services' log lines in JSON; - is standard error")
-	f.StringVar(&o.fail, "fail", "", "what is wrong, for example `db=slow:20ms,payment=fail:0.2` or db=down")
+	f.StringVar(&o.fail, "fail", "", "what is wrong, for example `payment=flap:2s/3s,db=slow:20ms`; see README.md")
 	f.BoolVar(&o.processes, "processes", false, "run each service in a process of its own")
 	f.BoolVar(&o.otlp, "otlp", false, "send traces, metrics and logs to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names")
 	f.BoolVar(&o.stay, "stay", false, "stay open after the load, until Ctrl-C")

@@ -23,6 +23,7 @@ func TestFlags(t *testing.T) {
 	}{
 		{"-requests 0 -rate 0 -concurrency 1 -duration 1m -seed 7", ""},
 		{"-fail db=slow:20ms,payment=fail:0.2 -processes -otlp -stay", ""},
+		{"-fail inventory=slow:1s/0.1,payment=flap:2s/3s,payment=overload:50,payment=retry-after:2s", ""},
 		{"-requests -1", "Requests is -1"},
 		{"-requests many", "invalid value"},
 		{"-rate -1", "Rate is -1"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead-go/fairlead"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/catalog"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/inventory"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/store"
@@ -29,7 +30,7 @@ func newInventory(ctx context.Context, e *env) (*service, error) {
 	}
 	svc.closers = append(svc.closers, db)
 
-	server := inventory.NewServer(inventory.NewStock(db), svc.Logger())
+	server := inventory.NewServer(inventory.NewStock(db), e.cfg.Faults[chaos.Inventory], svc.Logger())
 	inventorypb.RegisterInventoryServiceServer(svc.GRPC(), server)
 	return svc, nil
 }

@@ -51,9 +51,14 @@ func seeded(t *testing.T) *inventory.Stock {
 // dial serves stock over an in-memory connection.
 func dial(t *testing.T, stock *inventory.Stock) inventorypb.InventoryServiceClient {
 	t.Helper()
+	return dialFaulty(t, stock, chaos.Fault{})
+}
+
+func dialFaulty(t *testing.T, stock *inventory.Stock, fault chaos.Fault) inventorypb.InventoryServiceClient {
+	t.Helper()
 	lis := bufconn.Listen(1 << 16)
 	srv := grpc.NewServer()
-	inventorypb.RegisterInventoryServiceServer(srv, inventory.NewServer(stock, slog.New(slog.DiscardHandler)))
+	inventorypb.RegisterInventoryServiceServer(srv, inventory.NewServer(stock, fault, slog.New(slog.DiscardHandler)))
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = srv.Serve(lis) })
 	conn, err := grpc.NewClient("passthrough:///inventory",
@@ -184,5 +189,16 @@ func TestDatabaseDown(t *testing.T) {
 	_, err := client.Reserve(t.Context(), &inventorypb.ReserveRequest{OrderId: "o", Sku: "mug", Quantity: 1})
 	if got := status.Convert(err); got.Code() != codes.Unavailable || got.Message() != "stock is unavailable" {
 		t.Errorf("Reserve = %v, want Unavailable without the cause", err)
+	}
+}
+
+func TestFault(t *testing.T) {
+	client := dialFaulty(t, seeded(t), chaos.Fault{FailRate: 1})
+	_, err := client.Reserve(t.Context(), &inventorypb.ReserveRequest{OrderId: "o", Sku: "mug", Quantity: 1})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("Reserve = %v, want Unavailable", err)
+	}
+	if _, err := client.Release(t.Context(), &inventorypb.ReleaseRequest{OrderId: "o"}); status.Code(err) != codes.Unavailable {
+		t.Errorf("Release = %v, want Unavailable", err)
 	}
 }

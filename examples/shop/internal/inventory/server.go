@@ -23,15 +23,17 @@ import (
 type Server struct {
 	inventorypb.UnimplementedInventoryServiceServer
 
-	stock *Stock
-	log   *slog.Logger
+	stock   *Stock
+	trouble *chaos.Trouble
+	log     *slog.Logger
 }
 
 var _ inventorypb.InventoryServiceServer = (*Server)(nil)
 
-// NewServer returns the server of stock.
-func NewServer(stock *Stock, log *slog.Logger) *Server {
-	return &Server{stock: stock, log: log}
+// NewServer returns the server of stock. Each call but the warehouse's suffers
+// fault first.
+func NewServer(stock *Stock, fault chaos.Fault, log *slog.Logger) *Server {
+	return &Server{stock: stock, trouble: chaos.Begin(fault), log: log}
 }
 
 // Reserve implements [inventorypb.InventoryServiceServer].
@@ -42,6 +44,9 @@ func (s *Server) Reserve(ctx context.Context, r *inventorypb.ReserveRequest) (*i
 	}
 	chaos.Trip(r.GetSku())
 
+	if err := s.trouble.Strike(ctx); err != nil {
+		return nil, s.statusOf(ctx, err, r.GetSku())
+	}
 	a, err := s.stock.Reserve(ctx, r.GetOrderId(), r.GetSku(), int(r.GetQuantity()))
 	if err != nil {
 		return nil, s.statusOf(ctx, err, r.GetSku())
@@ -53,6 +58,9 @@ func (s *Server) Reserve(ctx context.Context, r *inventorypb.ReserveRequest) (*i
 // Release implements [inventorypb.InventoryServiceServer].
 func (s *Server) Release(ctx context.Context, r *inventorypb.ReleaseRequest) (*inventorypb.ReleaseResponse, error) {
 	ctxutil.Add(ctx, slog.String("order_id", r.GetOrderId()))
+	if err := s.trouble.Strike(ctx); err != nil {
+		return nil, s.statusOf(ctx, err, "")
+	}
 	n, err := s.stock.Release(ctx, r.GetOrderId())
 	if err != nil {
 		return nil, s.statusOf(ctx, err, "")

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
@@ -32,14 +34,15 @@ type Publisher interface {
 type Handler struct {
 	ledger   *Ledger
 	receipts Publisher
-	fault    chaos.Fault
+	trouble  *chaos.Trouble
 	log      *slog.Logger
 }
 
 // NewHandler returns a handler that enters charges into ledger and publishes
-// their receipts. Each charge suffers fault first.
+// their receipts. Each charge suffers fault first, unless that is to lose the
+// answer, which comes last.
 func NewHandler(ledger *Ledger, receipts Publisher, fault chaos.Fault, log *slog.Logger) *Handler {
-	return &Handler{ledger: ledger, receipts: receipts, fault: fault, log: log}
+	return &Handler{ledger: ledger, receipts: receipts, trouble: chaos.Begin(fault), log: log}
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -68,6 +71,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, http.StatusGatewayTimeout, "", "the charge took too long")
 	default:
 		h.log.ErrorContext(ctx, "charge failed", "err", err)
+		if away, ok := errors.AsType[*chaos.AwayError](err); ok {
+			w.Header().Set("Retry-After", wholeSeconds(away.For))
+		}
 		problem.Write(w, r, http.StatusServiceUnavailable, "", "charges are unavailable")
 	}
 }
@@ -83,19 +89,32 @@ func (h *Handler) charge(ctx context.Context, c Charge) (Receipt, error) {
 	}
 	if !isNew {
 		h.log.InfoContext(ctx, "already charged", "charge_id", receipt.ID)
-		return receipt, nil
+		return receipt, h.loseAnswer()
 	}
 	h.log.InfoContext(ctx, "charged", "charge_id", receipt.ID)
 	// The money is taken: a lost receipt must not undo that.
 	if err := h.receipts.Publish(ctx, TopicReceipts, receipt); err != nil {
 		h.log.ErrorContext(ctx, "receipt not published", "charge_id", receipt.ID, "err", err)
 	}
-	return receipt, nil
+	return receipt, h.loseAnswer()
+}
+
+// loseAnswer returns an error if the answer to a charge that was made is lost.
+func (h *Handler) loseAnswer() error {
+	if h.trouble.Lose() {
+		return chaos.ErrInjected
+	}
+	return nil
+}
+
+// wholeSeconds returns d for Retry-After, which knows no less than a second.
+func wholeSeconds(d time.Duration) string {
+	return strconv.Itoa(int(math.Ceil(max(d, time.Second).Seconds())))
 }
 
 // askBank stands for the call to a card network.
 func (h *Handler) askBank(ctx context.Context, card string) error {
-	if err := h.fault.Strike(ctx); err != nil {
+	if err := h.trouble.Strike(ctx); err != nil {
 		return err
 	}
 	switch card {

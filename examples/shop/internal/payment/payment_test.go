@@ -153,3 +153,30 @@ func TestBodyThatIsNoCharge(t *testing.T) {
 		t.Errorf("status %d, want 400", w.Code)
 	}
 }
+
+func TestAnswerLostAfterCharge(t *testing.T) {
+	var box outbox
+	client := serve(t, &box, chaos.Fault{LoseRate: 1})
+	for range 2 {
+		if _, err := client.Charge(t.Context(), charge("o1", payment.CardOK)); !errors.Is(err, payment.ErrUnavailable) {
+			t.Errorf("Charge = %v, want ErrUnavailable", err)
+		}
+	}
+	if len(box.messages) != 1 {
+		t.Errorf("%d receipts, want that of one charge", len(box.messages))
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for d, want := range map[time.Duration]string{20 * time.Millisecond: "1", time.Second: "1", 1500 * time.Millisecond: "2"} {
+		synctest.Test(t, func(t *testing.T) {
+			fault := chaos.Fault{Away: chaos.Away{For: d, Fraction: 1}}
+			h := payment.NewHandler(nil, nil, fault, slog.New(slog.DiscardHandler))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/charges", strings.NewReader(`{"order_id":"o1","amount_cents":1,"card":"x"}`)))
+			if got := w.Header().Get("Retry-After"); w.Code != http.StatusServiceUnavailable || got != want {
+				t.Errorf("%v: status %d, Retry-After %q; want 503, %q", d, w.Code, got, want)
+			}
+		})
+	}
+}

@@ -31,7 +31,7 @@ const (
 // is safe for concurrent use.
 type DB struct {
 	write, read *sql.DB
-	fault       chaos.Fault
+	trouble     *chaos.Trouble
 }
 
 // Option configures a [DB].
@@ -44,7 +44,7 @@ func (f optionFunc) apply(db *DB) { f(db) }
 // WithFault makes every transaction and every ping suffer f. The default, and
 // the zero value, is a healthy database.
 func WithFault(f chaos.Fault) Option {
-	return optionFunc(func(db *DB) { db.fault = f })
+	return optionFunc(func(db *DB) { db.trouble = chaos.Begin(f) })
 }
 
 // Open opens the database in the file at path, makes it if needed, and applies
@@ -58,7 +58,7 @@ func Open(ctx context.Context, path, schema string, opts ...Option) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", path, errors.Join(err, write.Close()))
 	}
-	db := &DB{write: write, read: read}
+	db := &DB{write: write, read: read, trouble: chaos.Begin(chaos.Fault{})}
 	for _, o := range opts {
 		o.apply(db)
 	}
@@ -93,7 +93,7 @@ func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
-	if err := db.fault.Strike(ctx); err != nil {
+	if err := db.trouble.Strike(ctx); err != nil {
 		return fmt.Errorf("store: ping: %w", err)
 	}
 	return db.read.PingContext(ctx)
@@ -122,8 +122,8 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, operation string, fn f
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 
-	// The fault strikes while the connection is held, as a slow disk would.
-	if err := db.fault.Strike(ctx); err != nil {
+	// Trouble strikes while the connection is held, as a slow disk would.
+	if err := db.trouble.Strike(ctx); err != nil {
 		return fmt.Errorf("store: %s: %w", operation, err)
 	}
 	if err := fn(tx); err != nil {
