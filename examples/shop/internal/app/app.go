@@ -21,7 +21,8 @@ type Shop interface {
 	// Ended delivers the first service that ends without having been stopped.
 	Ended() <-chan error
 	// Stop ends the services, each before those it calls, and waits for what
-	// they have in hand, until ctx ends. It is called once.
+	// they have in hand: each service for no longer than its drain timeout, and
+	// processes of their own for no longer than ctx. It is called once.
 	Stop(ctx context.Context) error
 }
 
@@ -72,10 +73,10 @@ func (s *shop) Traces() report.Source { return s.recorder }
 
 func (s *shop) Ended() <-chan error { return s.ended }
 
-func (s *shop) Stop(ctx context.Context) error {
+func (s *shop) Stop(context.Context) error {
 	var errs []error
 	for _, r := range slices.Backward(s.running) {
-		errs = append(errs, r.end(ctx))
+		errs = append(errs, r.end())
 	}
 	return errors.Join(errs...)
 }

@@ -40,11 +40,7 @@ func RunChild(ctx context.Context, cfg Config, name, peers string, stdin io.Read
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		err = errors.Join(err, r.end(ctx))
-	}()
+	defer func() { err = errors.Join(err, r.end()) }()
 	traces, err := ServeTraces(ctx, e.recorder)
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
@@ -25,13 +24,11 @@ type Instance struct {
 type running struct {
 	Instance
 	svc  *service
-	stop context.CancelFunc // ends the servers
-	work context.CancelFunc // ends what runs in the background
+	stop context.CancelFunc
 	done chan struct{}
 	err  error // of Run; read after done is closed
 
-	stopping   atomic.Bool
-	background sync.WaitGroup
+	stopping atomic.Bool
 }
 
 // start builds a service, runs it and makes it known.
@@ -54,12 +51,8 @@ func (e *env) start(ctx context.Context, name string) (*running, error) {
 		done: make(chan struct{}),
 	}
 	// A service ends when it is stopped, in its turn, and not with ctx.
-	var serveCtx, workCtx context.Context
+	var serveCtx context.Context
 	serveCtx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
-	workCtx, r.work = context.WithCancel(context.WithoutCancel(ctx))
-	for _, run := range svc.background {
-		r.background.Go(func() { run(workCtx) })
-	}
 	go func() {
 		defer close(r.done)
 		r.err = svc.Run(serveCtx)
@@ -68,21 +61,13 @@ func (e *env) start(ctx context.Context, name string) (*running, error) {
 	return r, nil
 }
 
-// end stops the service. Its callers have been stopped before, so there are no
-// new requests: what it still has in hand is finished first, then the servers
-// end, and with them telemetry.
-func (r *running) end(ctx context.Context) error {
+// end stops the service: it finishes what it has in hand, for no longer than
+// [drainTimeout].
+func (r *running) end() error {
 	r.stopping.Store(true)
-	var errs []error
-	for _, finish := range r.svc.finish {
-		errs = append(errs, finish(ctx))
-	}
-	r.work()
-	r.background.Wait()
 	r.stop()
 	<-r.done
-	errs = append(errs, r.err, r.svc.close())
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(r.err, r.svc.close()); err != nil {
 		return fmt.Errorf("app: stop %s: %w", r.Name, err)
 	}
 	return nil

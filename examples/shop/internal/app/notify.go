@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/fairlead-go/fairlead"
@@ -28,20 +29,28 @@ func newNotify(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	svc, err := e.newService(Notify, fairlead.WithCheck("db", db.Ping))
+	receipts := queue.New(broker)
+	working, finish := context.WithCancel(context.WithoutCancel(ctx))
+	var workers sync.WaitGroup
+	svc, err := e.newService(Notify, fairlead.WithCheck("db", db.Ping),
+		fairlead.WithDrain(func(ctx context.Context) error {
+			// Receipts in the queue would keep; but whoever stops the shop wants to
+			// see the end of every request.
+			err := waitEmpty(ctx, receipts)
+			finish()
+			workers.Wait()
+			return err
+		}))
 	if err != nil {
+		finish()
 		return nil, errors.Join(err, db.Close(), broker.Close())
 	}
 	svc.closers = append(svc.closers, db, broker)
 
 	mailer := notify.NewMailer(db, svc.Logger())
-	receipts := queue.New(broker)
 	consumer := receipts.Consumer(payment.TopicReceipts, mailWorkers, mailer.Handle, svc.Logger(),
 		ctxutil.WithTracerProvider(svc.TracerProvider()))
-	svc.background = append(svc.background, consumer.Run)
-	// Receipts in the queue would keep; but whoever stops the shop wants to see
-	// the end of every request.
-	svc.finish = append(svc.finish, func(ctx context.Context) error { return waitEmpty(ctx, receipts) })
+	workers.Go(func() { consumer.Run(working) })
 	return svc, nil
 }
 

@@ -22,7 +22,9 @@ func newOrder(ctx context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	svc, err := e.newService(Order, fairlead.WithGRPC(loopback), fairlead.WithCheck("db", db.Ping))
+	var server *order.Server
+	svc, err := e.newService(Order, fairlead.WithGRPC(loopback), fairlead.WithCheck("db", db.Ping),
+		fairlead.WithDrain(func(ctx context.Context) error { return server.Close(ctx) }))
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -37,11 +39,10 @@ func newOrder(ctx context.Context, e *env) (*service, error) {
 		return svc.abandon(err)
 	}
 	payments := payment.NewClient(client, "http://"+Payment)
-	server, err := order.NewServer(order.NewBook(db), inventorypb.NewInventoryServiceClient(inventory), payments, svc.Logger(), svc.Registry())
+	server, err = order.NewServer(order.NewBook(db), inventorypb.NewInventoryServiceClient(inventory), payments, svc.Logger(), svc.Registry())
 	if err != nil {
 		return svc.abandon(err)
 	}
-	svc.finish = append(svc.finish, server.Close)
 	orderpb.RegisterOrderServiceServer(svc.GRPC(), server)
 	return svc, nil
 }

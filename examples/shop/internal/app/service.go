@@ -36,10 +36,6 @@ type service struct {
 	*fairlead.Service
 	name string
 
-	// background holds what runs besides the servers, until its context ends.
-	background []func(context.Context)
-	// finish holds what is waited for once there are no more requests.
-	finish []func(context.Context) error
 	// closers end what the service has opened, the last one first.
 	closers []io.Closer
 }
