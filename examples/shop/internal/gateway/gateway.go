@@ -20,6 +20,10 @@ import (
 // behind the gateway.
 const OrderTimeout = time.Second
 
+// ArticleTimeout is how long the page of an article waits for the number of what
+// is left.
+const ArticleTimeout = 300 * time.Millisecond
+
 // maxBody bounds the body of an order in bytes.
 const maxBody = 16 << 10
 
@@ -39,6 +43,7 @@ func New(orders orderpb.OrderServiceClient, inventory inventorypb.InventoryServi
 func (g *Gateway) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /orders", g.placeOrder)
 	mux.HandleFunc("GET /orders/{id}", g.getOrder)
+	mux.HandleFunc("GET /articles/{sku}", g.getArticle)
 	mux.HandleFunc("POST /stock", g.syncStock)
 }
 

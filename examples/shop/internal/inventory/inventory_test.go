@@ -123,6 +123,20 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+func TestGetStock(t *testing.T) {
+	client := dial(t, seeded(t))
+	for sku, want := range map[string]int64{"mug": 10, "gone": 0} {
+		resp, err := client.GetStock(t.Context(), &inventorypb.GetStockRequest{Sku: sku})
+		if err != nil || resp.Available == nil || resp.GetAvailable() != want {
+			t.Errorf("%s: %v, %v; want %d", sku, resp, err, want)
+		}
+	}
+	_, err := client.GetStock(t.Context(), &inventorypb.GetStockRequest{Sku: "cup"})
+	if status.Code(err) != codes.NotFound || reason.Of(err) != reason.UnknownSKU {
+		t.Errorf("unknown article: %v", err)
+	}
+}
+
 func TestReserveNeverOversells(t *testing.T) {
 	stock := seeded(t)
 	var wg sync.WaitGroup
@@ -200,5 +214,8 @@ func TestFault(t *testing.T) {
 	}
 	if _, err := client.Release(t.Context(), &inventorypb.ReleaseRequest{OrderId: "o"}); status.Code(err) != codes.Unavailable {
 		t.Errorf("Release = %v, want Unavailable", err)
+	}
+	if _, err := client.GetStock(t.Context(), &inventorypb.GetStockRequest{Sku: "mug"}); status.Code(err) != codes.Unavailable {
+		t.Errorf("GetStock = %v, want Unavailable", err)
 	}
 }

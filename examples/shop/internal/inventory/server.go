@@ -69,6 +69,19 @@ func (s *Server) Release(ctx context.Context, r *inventorypb.ReleaseRequest) (*i
 	return &inventorypb.ReleaseResponse{Released: int32(n)}, nil
 }
 
+// GetStock implements [inventorypb.InventoryServiceServer].
+func (s *Server) GetStock(ctx context.Context, r *inventorypb.GetStockRequest) (*inventorypb.GetStockResponse, error) {
+	ctxutil.Add(ctx, slog.String("sku", r.GetSku()))
+	if err := s.trouble.Strike(ctx); err != nil {
+		return nil, s.statusOf(ctx, err, r.GetSku())
+	}
+	a, err := s.stock.Get(ctx, r.GetSku())
+	if err != nil {
+		return nil, s.statusOf(ctx, err, r.GetSku())
+	}
+	return &inventorypb.GetStockResponse{Available: &a.Available}, nil
+}
+
 // SyncStock implements [inventorypb.InventoryServiceServer].
 func (s *Server) SyncStock(stream grpc.BidiStreamingServer[inventorypb.StockChange, inventorypb.StockLevel]) error {
 	ctx := stream.Context()

@@ -105,6 +105,15 @@ func (s *Stock) Release(ctx context.Context, orderID string) (released int, err 
 	return released, err
 }
 
+// Get returns an article as it is now; it fails with [ErrUnknownSKU].
+func (s *Stock) Get(ctx context.Context, sku string) (a Article, err error) {
+	err = s.db.View(ctx, "get stock", func(tx *sql.Tx) error {
+		a, err = article(ctx, tx, sku)
+		return err
+	})
+	return a, err
+}
+
 // Change adds delta, which may be negative, to an article's stock and returns
 // the article as it is then. It fails with [ErrUnknownSKU], or with
 // [ErrOutOfStock] if the stock would fall below nothing.

@@ -36,10 +36,14 @@ type scenario struct {
 
 // scenarios is the mix. The weights add up to 100.
 var scenarios = []scenario{
-	{"order", 50, OK, func(ctx context.Context, c *customer, v visit) Result {
+	{"order", 42, OK, func(ctx context.Context, c *customer, v visit) Result {
 		return c.place(ctx, v, name(v), article(v), payment.CardOK)
 	}},
 	{"order and look", 9, OK, orderAndLook},
+	{"look at an article", 8, OK, func(ctx context.Context, c *customer, v visit) Result {
+		r, _ := c.send(ctx, v.n, "GET", "/articles/"+article(v), "")
+		return r
+	}},
 	{"stock session", 5, OK, stockSession},
 	{"receipt that panics", 2, OK, func(ctx context.Context, c *customer, v visit) Result {
 		return c.place(ctx, v, chaos.TripWire, article(v), payment.CardOK)

@@ -226,6 +226,96 @@ func (x *ReleaseResponse) GetReleased() int32 {
 	return 0
 }
 
+type GetStockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sku           string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStockRequest) Reset() {
+	*x = GetStockRequest{}
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStockRequest) ProtoMessage() {}
+
+func (x *GetStockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStockRequest.ProtoReflect.Descriptor instead.
+func (*GetStockRequest) Descriptor() ([]byte, []int) {
+	return file_shop_inventory_v1_inventory_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetStockRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+type GetStockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// available is not set if nobody knows: the inventory always does, but who
+	// stands in for it does not.
+	Available     *int64 `protobuf:"varint,1,opt,name=available,proto3,oneof" json:"available,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStockResponse) Reset() {
+	*x = GetStockResponse{}
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStockResponse) ProtoMessage() {}
+
+func (x *GetStockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStockResponse.ProtoReflect.Descriptor instead.
+func (*GetStockResponse) Descriptor() ([]byte, []int) {
+	return file_shop_inventory_v1_inventory_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetStockResponse) GetAvailable() int64 {
+	if x != nil && x.Available != nil {
+		return *x.Available
+	}
+	return 0
+}
+
 type StockChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Sku   string                 `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
@@ -237,7 +327,7 @@ type StockChange struct {
 
 func (x *StockChange) Reset() {
 	*x = StockChange{}
-	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[4]
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -249,7 +339,7 @@ func (x *StockChange) String() string {
 func (*StockChange) ProtoMessage() {}
 
 func (x *StockChange) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[4]
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -262,7 +352,7 @@ func (x *StockChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockChange.ProtoReflect.Descriptor instead.
 func (*StockChange) Descriptor() ([]byte, []int) {
-	return file_shop_inventory_v1_inventory_proto_rawDescGZIP(), []int{4}
+	return file_shop_inventory_v1_inventory_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StockChange) GetSku() string {
@@ -289,7 +379,7 @@ type StockLevel struct {
 
 func (x *StockLevel) Reset() {
 	*x = StockLevel{}
-	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[5]
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +391,7 @@ func (x *StockLevel) String() string {
 func (*StockLevel) ProtoMessage() {}
 
 func (x *StockLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[5]
+	mi := &file_shop_inventory_v1_inventory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +404,7 @@ func (x *StockLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockLevel.ProtoReflect.Descriptor instead.
 func (*StockLevel) Descriptor() ([]byte, []int) {
-	return file_shop_inventory_v1_inventory_proto_rawDescGZIP(), []int{5}
+	return file_shop_inventory_v1_inventory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StockLevel) GetSku() string {
@@ -346,17 +436,24 @@ const file_shop_inventory_v1_inventory_proto_rawDesc = "" +
 	"\x0eReleaseRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"-\n" +
 	"\x0fReleaseResponse\x12\x1a\n" +
-	"\breleased\x18\x01 \x01(\x05R\breleased\"5\n" +
+	"\breleased\x18\x01 \x01(\x05R\breleased\"#\n" +
+	"\x0fGetStockRequest\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\"C\n" +
+	"\x10GetStockResponse\x12!\n" +
+	"\tavailable\x18\x01 \x01(\x03H\x00R\tavailable\x88\x01\x01B\f\n" +
+	"\n" +
+	"_available\"5\n" +
 	"\vStockChange\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x14\n" +
 	"\x05delta\x18\x02 \x01(\x05R\x05delta\"<\n" +
 	"\n" +
 	"StockLevel\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
-	"\tavailable\x18\x02 \x01(\x03R\tavailable2\x86\x02\n" +
+	"\tavailable\x18\x02 \x01(\x03R\tavailable2\xdb\x02\n" +
 	"\x10InventoryService\x12P\n" +
 	"\aReserve\x12!.shop.inventory.v1.ReserveRequest\x1a\".shop.inventory.v1.ReserveResponse\x12P\n" +
-	"\aRelease\x12!.shop.inventory.v1.ReleaseRequest\x1a\".shop.inventory.v1.ReleaseResponse\x12N\n" +
+	"\aRelease\x12!.shop.inventory.v1.ReleaseRequest\x1a\".shop.inventory.v1.ReleaseResponse\x12S\n" +
+	"\bGetStock\x12\".shop.inventory.v1.GetStockRequest\x1a#.shop.inventory.v1.GetStockResponse\x12N\n" +
 	"\tSyncStock\x12\x1e.shop.inventory.v1.StockChange\x1a\x1d.shop.inventory.v1.StockLevel(\x010\x01BHZFgithub.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypbb\x06proto3"
 
 var (
@@ -371,24 +468,28 @@ func file_shop_inventory_v1_inventory_proto_rawDescGZIP() []byte {
 	return file_shop_inventory_v1_inventory_proto_rawDescData
 }
 
-var file_shop_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_shop_inventory_v1_inventory_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_shop_inventory_v1_inventory_proto_goTypes = []any{
-	(*ReserveRequest)(nil),  // 0: shop.inventory.v1.ReserveRequest
-	(*ReserveResponse)(nil), // 1: shop.inventory.v1.ReserveResponse
-	(*ReleaseRequest)(nil),  // 2: shop.inventory.v1.ReleaseRequest
-	(*ReleaseResponse)(nil), // 3: shop.inventory.v1.ReleaseResponse
-	(*StockChange)(nil),     // 4: shop.inventory.v1.StockChange
-	(*StockLevel)(nil),      // 5: shop.inventory.v1.StockLevel
+	(*ReserveRequest)(nil),   // 0: shop.inventory.v1.ReserveRequest
+	(*ReserveResponse)(nil),  // 1: shop.inventory.v1.ReserveResponse
+	(*ReleaseRequest)(nil),   // 2: shop.inventory.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),  // 3: shop.inventory.v1.ReleaseResponse
+	(*GetStockRequest)(nil),  // 4: shop.inventory.v1.GetStockRequest
+	(*GetStockResponse)(nil), // 5: shop.inventory.v1.GetStockResponse
+	(*StockChange)(nil),      // 6: shop.inventory.v1.StockChange
+	(*StockLevel)(nil),       // 7: shop.inventory.v1.StockLevel
 }
 var file_shop_inventory_v1_inventory_proto_depIdxs = []int32{
 	0, // 0: shop.inventory.v1.InventoryService.Reserve:input_type -> shop.inventory.v1.ReserveRequest
 	2, // 1: shop.inventory.v1.InventoryService.Release:input_type -> shop.inventory.v1.ReleaseRequest
-	4, // 2: shop.inventory.v1.InventoryService.SyncStock:input_type -> shop.inventory.v1.StockChange
-	1, // 3: shop.inventory.v1.InventoryService.Reserve:output_type -> shop.inventory.v1.ReserveResponse
-	3, // 4: shop.inventory.v1.InventoryService.Release:output_type -> shop.inventory.v1.ReleaseResponse
-	5, // 5: shop.inventory.v1.InventoryService.SyncStock:output_type -> shop.inventory.v1.StockLevel
-	3, // [3:6] is the sub-list for method output_type
-	0, // [0:3] is the sub-list for method input_type
+	4, // 2: shop.inventory.v1.InventoryService.GetStock:input_type -> shop.inventory.v1.GetStockRequest
+	6, // 3: shop.inventory.v1.InventoryService.SyncStock:input_type -> shop.inventory.v1.StockChange
+	1, // 4: shop.inventory.v1.InventoryService.Reserve:output_type -> shop.inventory.v1.ReserveResponse
+	3, // 5: shop.inventory.v1.InventoryService.Release:output_type -> shop.inventory.v1.ReleaseResponse
+	5, // 6: shop.inventory.v1.InventoryService.GetStock:output_type -> shop.inventory.v1.GetStockResponse
+	7, // 7: shop.inventory.v1.InventoryService.SyncStock:output_type -> shop.inventory.v1.StockLevel
+	4, // [4:8] is the sub-list for method output_type
+	0, // [0:4] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name
 	0, // [0:0] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
@@ -399,13 +500,14 @@ func file_shop_inventory_v1_inventory_proto_init() {
 	if File_shop_inventory_v1_inventory_proto != nil {
 		return
 	}
+	file_shop_inventory_v1_inventory_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shop_inventory_v1_inventory_proto_rawDesc), len(file_shop_inventory_v1_inventory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	InventoryService_Reserve_FullMethodName   = "/shop.inventory.v1.InventoryService/Reserve"
 	InventoryService_Release_FullMethodName   = "/shop.inventory.v1.InventoryService/Release"
+	InventoryService_GetStock_FullMethodName  = "/shop.inventory.v1.InventoryService/GetStock"
 	InventoryService_SyncStock_FullMethodName = "/shop.inventory.v1.InventoryService/SyncStock"
 )
 
@@ -40,6 +41,9 @@ type InventoryServiceClient interface {
 	// Release gives the goods of an order back. Releasing an order that holds
 	// nothing is not an error.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
+	// GetStock returns how many of an article there are. It fails with NOT_FOUND
+	// for an unknown SKU.
+	GetStock(ctx context.Context, in *GetStockRequest, opts ...grpc.CallOption) (*GetStockResponse, error)
 	// SyncStock takes the warehouse's changes and answers each with the level
 	// that it led to, in the same order.
 	SyncStock(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StockChange, StockLevel], error)
@@ -73,6 +77,16 @@ func (c *inventoryServiceClient) Release(ctx context.Context, in *ReleaseRequest
 	return out, nil
 }
 
+func (c *inventoryServiceClient) GetStock(ctx context.Context, in *GetStockRequest, opts ...grpc.CallOption) (*GetStockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStockResponse)
+	err := c.cc.Invoke(ctx, InventoryService_GetStock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inventoryServiceClient) SyncStock(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StockChange, StockLevel], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &InventoryService_ServiceDesc.Streams[0], InventoryService_SyncStock_FullMethodName, cOpts...)
@@ -100,6 +114,9 @@ type InventoryServiceServer interface {
 	// Release gives the goods of an order back. Releasing an order that holds
 	// nothing is not an error.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
+	// GetStock returns how many of an article there are. It fails with NOT_FOUND
+	// for an unknown SKU.
+	GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error)
 	// SyncStock takes the warehouse's changes and answers each with the level
 	// that it led to, in the same order.
 	SyncStock(grpc.BidiStreamingServer[StockChange, StockLevel]) error
@@ -118,6 +135,9 @@ func (UnimplementedInventoryServiceServer) Reserve(context.Context, *ReserveRequ
 }
 func (UnimplementedInventoryServiceServer) Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Release not implemented")
+}
+func (UnimplementedInventoryServiceServer) GetStock(context.Context, *GetStockRequest) (*GetStockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStock not implemented")
 }
 func (UnimplementedInventoryServiceServer) SyncStock(grpc.BidiStreamingServer[StockChange, StockLevel]) error {
 	return status.Error(codes.Unimplemented, "method SyncStock not implemented")
@@ -179,6 +199,24 @@ func _InventoryService_Release_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InventoryService_GetStock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InventoryServiceServer).GetStock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InventoryService_GetStock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InventoryServiceServer).GetStock(ctx, req.(*GetStockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InventoryService_SyncStock_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(InventoryServiceServer).SyncStock(&grpc.GenericServerStream[StockChange, StockLevel]{ServerStream: stream})
 }
@@ -200,6 +238,10 @@ var InventoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Release",
 			Handler:    _InventoryService_Release_Handler,
+		},
+		{
+			MethodName: "GetStock",
+			Handler:    _InventoryService_GetStock_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
