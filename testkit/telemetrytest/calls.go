@@ -37,12 +37,17 @@ type CallKind struct {
 	Keys []string
 	// Code is the key of the status.
 	Code string
+	// AttemptOf is the Name of the kind of call that calls of this kind are
+	// attempts of: their spans are below the call's, and the Mark, a number,
+	// tells them apart. Empty if they are none.
+	AttemptOf string
 }
 
 // DefaultCalls returns the four kinds of call that package record makes records
-// of, and the attempts of gRPC clients, which have no line of their own. Names
-// are those of the OpenTelemetry semantic conventions
-// (https://opentelemetry.io/docs/specs/semconv/) and, for attempts, of gRFC A72.
+// of, and the attempts of clients, which have no line of their own. Names are
+// those of the OpenTelemetry semantic conventions
+// (https://opentelemetry.io/docs/specs/semconv/) and, for attempts over gRPC, of
+// gRFC A72.
 func DefaultCalls() []CallKind {
 	return []CallKind{
 		{
@@ -52,8 +57,8 @@ func DefaultCalls() []CallKind {
 		},
 		{
 			Name: "rpc client attempt", Span: trace.SpanKindClient, Mark: "previous-rpc-attempts",
-			Metric: "rpc_client_attempt_duration_seconds",
-			Keys:   []string{"rpc.method"}, Code: "rpc.response.status_code",
+			Metric: "rpc_client_attempt_duration_seconds", AttemptOf: "rpc client call",
+			Keys: []string{"rpc.method"}, Code: "rpc.response.status_code",
 		},
 		{
 			Name: "rpc client call", Span: trace.SpanKindClient, Message: "rpc client call",
@@ -64,6 +69,11 @@ func DefaultCalls() []CallKind {
 			Name: "http server request", Span: trace.SpanKindServer, Message: "http server request",
 			Metric: "http_server_request_duration_seconds",
 			Keys:   []string{"http.request.method", "http.route"}, Code: "http.response.status_code",
+		},
+		{
+			Name: "http client attempt", Span: trace.SpanKindClient, Mark: "fairlead.attempt",
+			Metric: "http_client_attempt_duration_seconds", AttemptOf: "http client request",
+			Keys: []string{"http.request.method", "server.address"}, Code: "http.response.status_code",
 		},
 		{
 			Name: "http client request", Span: trace.SpanKindClient, Message: "http client request",

@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/fairlead-go/fairlead/testkit/telemetrytest"
@@ -99,6 +101,33 @@ func ExampleSpan_IsAncestorOf() {
 	// Output: [gateway order]
 }
 
+// A call that was tried three times must have three attempts below it.
+func ExampleCheck_attempts() {
+	var t printing
+	rec := telemetrytest.NewRecorder()
+	tracer := rec.TracerProvider("order", withIDs(&counting{})).Tracer("shop")
+	logger := slog.New(rec.LogHandler("order"))
+	client := trace.WithSpanKind(trace.SpanKindClient)
+
+	ctx, call := tracer.Start(context.Background(), "shop.Stock/Get", client, trace.WithTimestamp(started),
+		trace.WithAttributes(attribute.String("rpc.method", "shop.Stock/Get")))
+	for n := range 2 {
+		_, attempt := tracer.Start(ctx, "Attempt.shop.Stock.Get", client, trace.WithTimestamp(started),
+			trace.WithAttributes(attribute.String("rpc.method", "shop.Stock/Get"), attribute.Int("previous-rpc-attempts", n)))
+		attempt.End(trace.WithTimestamp(started.Add(time.Millisecond)))
+	}
+	call.End(trace.WithTimestamp(started.Add(20 * time.Millisecond)))
+	id := call.SpanContext()
+	logger.InfoContext(ctx, "rpc client call", "trace_id", id.TraceID().String(), "span_id", id.SpanID().String(), "attempts", 3)
+
+	for _, p := range rec.Run(t).Problems(telemetrytest.Only(telemetrytest.CallAttempts)) {
+		message, _, _ := strings.Cut(p.Message, ": log line")
+		fmt.Println(p.Rule, "|", message)
+	}
+	// Output:
+	// call-attempts | span "shop.Stock/Get" of order (trace 0af7651916cd43dd8448eb211c80319c, span 0000000000000001) has 2 attempts, and its line says "3"
+}
+
 func ExampleRules() {
 	for _, r := range telemetrytest.Rules() {
 		fmt.Println(r.Rule)
@@ -121,6 +150,8 @@ func ExampleRules() {
 	// call-fields
 	// call-duration
 	// call-count
+	// call-attempts
+	// call-degraded
 	// metric-ids
 	// metric-series
 }

@@ -34,6 +34,7 @@ const (
 	rpcAttempt
 	rpcClient
 	httpServer
+	httpAttempt
 	httpClient
 )
 

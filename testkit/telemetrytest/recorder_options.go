@@ -41,12 +41,14 @@ type LogFormat struct {
 	SpanID   string // default "span_id"; 16 hex digits
 	Service  string // default "service.name"; the line need not have it
 	Duration string // default "duration_ms"; a number of milliseconds
+	Attempts string // default "attempts"; how often a client's call was tried, if more than once
+	Degraded string // default "degraded"; the fallback that stood in for what failed, if one did
 }
 
 func defaultFormat() LogFormat {
 	return LogFormat{
 		Message: "msg", Level: "level", TraceID: "trace_id", SpanID: "span_id",
-		Service: serviceNameKey, Duration: "duration_ms",
+		Service: serviceNameKey, Duration: "duration_ms", Attempts: "attempts", Degraded: "degraded",
 	}
 }
 
@@ -55,6 +57,7 @@ func (f LogFormat) orDefault() LogFormat {
 	for _, field := range []struct{ value, fallback *string }{
 		{&f.Message, &d.Message}, {&f.Level, &d.Level}, {&f.TraceID, &d.TraceID},
 		{&f.SpanID, &d.SpanID}, {&f.Service, &d.Service}, {&f.Duration, &d.Duration},
+		{&f.Attempts, &d.Attempts}, {&f.Degraded, &d.Degraded},
 	} {
 		if *field.value == "" {
 			*field.value = *field.fallback

@@ -27,6 +27,8 @@ const (
 	CallFields    Rule = "call-fields"
 	CallDuration  Rule = "call-duration"
 	CallCount     Rule = "call-count"
+	CallAttempts  Rule = "call-attempts"
+	CallDegraded  Rule = "call-degraded"
 	MetricIDs     Rule = "metric-ids"
 	MetricSeries  Rule = "metric-series"
 )
@@ -64,6 +66,8 @@ var ruleTable = []ruleRow{
 	{RuleInfo{CallFields, "a request log line and its span have the same method, code and error type"}, findCallFields},
 	{RuleInfo{CallDuration, "a request log line and its span have the same duration: there is one clock reading at each end"}, findCallDurations},
 	{RuleInfo{CallCount, "a histogram has counted as many calls of each method and code as there are spans and request log lines: a dashboard must not show another number than the log"}, findCallCounts},
+	{RuleInfo{CallAttempts, "a request log line says as many attempts as its call has attempt spans, each with its own number: whoever counts retries in one must not find others in the other"}, findCallAttempts},
+	{RuleInfo{CallDegraded, "a call whose reply a fallback stood in for says so on its span and its request log line alike: it must not pass for a success in either"}, findCallDegraded},
 
 	{RuleInfo{MetricIDs, "no label value looks like an id: every id would be a series, and every series costs memory for good"}, findIDLabels},
 	{RuleInfo{MetricSeries, "no metric has more series than the limit: peers must not be able to make up label values"}, findManySeries},

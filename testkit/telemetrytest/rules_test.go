@@ -28,11 +28,11 @@ type allowance struct {
 }
 
 func breaches() []breach {
-	return slices.Concat(spanBreaches, logBreaches, exemplarBreaches, callBreaches, metricBreaches)
+	return slices.Concat(spanBreaches, logBreaches, exemplarBreaches, callBreaches, policyBreaches, metricBreaches)
 }
 
 func allowances() []allowance {
-	return slices.Concat(spanAllowances, logAllowances, exemplarAllowances, callAllowances, metricAllowances)
+	return slices.Concat(spanAllowances, logAllowances, exemplarAllowances, callAllowances, policyAllowances, metricAllowances)
 }
 
 // TestBreaches plays a good request and one fault, and expects the rule to find

@@ -16,6 +16,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience"
 	"github.com/fairlead-go/fairlead/testkit/telemetrytest"
 )
 
@@ -34,6 +36,11 @@ func TestHTTPStack(t *testing.T) {
 			for _, message := range []string{"http server request", "http client request"} {
 				if got := run.Logs().With(message).Len(); got < 50 {
 					t.Errorf("only %d lines with %q", got, message)
+				}
+			}
+			for _, key := range []string{"attempts", "degraded"} {
+				if got := run.Logs().Where(func(l *telemetrytest.Line) bool { _, ok := l.Attr(key); return ok }).Len(); got < 10 {
+					t.Errorf("only %d lines with %s", got, key)
 				}
 			}
 			if name != "sampled" {
@@ -55,6 +62,38 @@ func TestHTTPStatusOutOfClass(t *testing.T) {
 	rec := telemetrytest.NewRecorder()
 	playHTTP(t, rec, sdktrace.AlwaysSample(), "777")
 	telemetrytest.Check(t, rec.Run(t))
+}
+
+// tries sends a request up to three times, and takes what is no answer then for a
+// degraded one.
+type tries struct {
+	recorder *record.Recorder
+	next     http.RoundTripper
+}
+
+func (t tries) RoundTrip(req *http.Request) (*http.Response, error) {
+	for n := 1; ; n++ {
+		ctx, a := t.recorder.StartAttempt(req.Context())
+		a.Begin(false)
+		sent := req.Clone(ctx)
+		if own := a.Outgoing(); own.Traceparent != "" {
+			sent.Header.Set("Traceparent", own.Traceparent)
+		}
+		resp, err := t.next.RoundTrip(sent)
+		if err != nil {
+			a.FinishHTTP(record.NewHTTPFailure(0, "timeout", resilience.OutcomeTimeout), err.Error())
+			return nil, err
+		}
+		a.FinishHTTP(record.NewHTTPStatus(false, resp.StatusCode, resilience.OutcomeTransient), "")
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			return resp, nil
+		}
+		if n == 3 {
+			record.Degrade(ctx, "no order")
+			return resp, nil
+		}
+		_ = resp.Body.Close()
+	}
 }
 
 // playHTTP asks for each of the orders ten times, and for some that go wrong otherwise.
@@ -86,7 +125,8 @@ func playHTTP(t *testing.T, rec *telemetrytest.Recorder, sampler sdktrace.Sample
 	clientRecord, _ := recorded(t, rec, "gateway", sampler)
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	defer base.CloseIdleConnections()
-	client := &http.Client{Transport: httpmw.ChainTransport(base, httpmw.RecordTransport(clientRecord, "order"))}
+	client := &http.Client{Transport: httpmw.ChainTransport(base, httpmw.RecordTransport(clientRecord, "order"),
+		func(next http.RoundTripper) http.RoundTripper { return tries{clientRecord, next} })}
 	get := func(method, path string, patience time.Duration) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
