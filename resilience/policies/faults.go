@@ -3,20 +3,48 @@
 package policies
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// fault is something wrong with the options of a service, or of the server.
-type fault struct {
-	where string // `method "…": `; empty for the whole
-	text  string // package, field, value and rule
+// OptionError is one thing that is wrong with the options of a [Set]. The error of [New]
+// joins as many as there are.
+type OptionError struct {
+	// Part is what it is wrong with: "server", "defaults", "service" or, for the set
+	// itself, empty.
+	Part string
+	// Service is the downstream service, if it is one.
+	Service string
+	// Method is the method, unless it is the whole; NamesMethod says which.
+	Method      string
+	NamesMethod bool
+	// Text names package, field, value and rule: "breaker: jitter 3: must be from 0 to
+	// 1"; for a method's own name, the rule alone: "must be …".
+	Text string
 }
 
-func faultOf(method, text string) fault {
-	return fault{where: "method " + strconv.Quote(method) + ": ", text: text}
+// Error implements error: `policies: service "payment": method "/a/b": retry: max
+// attempts 0: must be at least 1, which is the first attempt`.
+func (e *OptionError) Error() string {
+	text := "policies: "
+	if e.Part != "" {
+		text += e.Part
+		if e.Service != "" {
+			text += " " + strconv.Quote(e.Service)
+		}
+		text += ": "
+	}
+	if e.NamesMethod {
+		text += "method " + strconv.Quote(e.Method) + ": "
+	}
+	return text + e.Text
+}
+
+// fault is something wrong with the options of a service, or of the server.
+type fault struct {
+	ofMethod     bool
+	method, text string
 }
 
 type faults []fault
@@ -31,9 +59,9 @@ func (f *faults) add(err error) {
 // addTo is add for a method, but for what it has inherited.
 func (f *faults) addTo(method string, err error) {
 	for _, text := range texts(err) {
-		whole, all := fault{text: text}, faultOf(allMethodsOf(method), text)
+		whole, all := fault{text: text}, fault{ofMethod: true, method: allMethodsOf(method), text: text}
 		if !slices.Contains(*f, whole) && !slices.Contains(*f, all) {
-			*f = append(*f, faultOf(method, text))
+			*f = append(*f, fault{ofMethod: true, method: method, text: text})
 		}
 	}
 }
@@ -73,10 +101,10 @@ func (f faults) without(inherited faults) faults {
 }
 
 // in returns the faults as errors that say where they are.
-func (f faults) in(where string) []error {
+func (f faults) in(part, service string) []error {
 	errs := make([]error, len(f))
 	for i, x := range f {
-		errs[i] = errors.New(where + ": " + x.where + x.text)
+		errs[i] = &OptionError{Part: part, Service: service, NamesMethod: x.ofMethod, Method: x.method, Text: x.text}
 	}
 	return errs
 }

@@ -5,6 +5,7 @@ package policies
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -12,17 +13,14 @@ import (
 // checkMethods returns what is wrong with the names of methods.
 func checkMethods(names []string) faults {
 	var f faults
-	var patterns []string // those that are right
+	mux := http.NewServeMux()
 	for _, name := range names {
 		rule := checkGRPC(name)
 		if !strings.HasPrefix(name, "/") {
-			if rule = checkPattern(name); rule == "" {
-				rule = checkOverlap(name, patterns)
-				patterns = append(patterns, name)
-			}
+			rule = checkPattern(mux, name)
 		}
 		if rule != "" {
-			f = append(f, faultOf(name, "must "+rule))
+			f = append(f, fault{ofMethod: true, method: name, text: "must " + rule})
 		}
 	}
 	return f
@@ -40,8 +38,9 @@ func checkGRPC(name string) string {
 	return ""
 }
 
-// checkPattern returns the rule that an HTTP pattern breaks.
-func checkPattern(name string) string {
+// checkPattern returns the rule that an HTTP pattern breaks by itself or together with
+// those in mux.
+func checkPattern(mux *http.ServeMux, name string) string {
 	method, path, ok := strings.Cut(name, " ")
 	switch {
 	case !ok || strings.ContainsFunc(name, unicode.IsControl):
@@ -51,33 +50,28 @@ func checkPattern(name string) string {
 	case !strings.HasPrefix(path, "/"):
 		return "have one space and a path that begins with a slash after the HTTP method, and no host: the service is it"
 	}
-	if problem := register(name); problem != "" {
-		_, what, _ := strings.Cut(problem, ": at ") // parsing "…": at offset 5: …
-		return "be a pattern that http.ServeMux takes: at " + what
+	problem := register(mux, name)
+	if problem == "" {
+		return ""
 	}
-	return ""
-}
-
-// checkOverlap returns the rule that an HTTP pattern breaks together with others.
-func checkOverlap(name string, others []string) string {
-	for _, other := range others {
-		if register(other, name) != "" {
-			return fmt.Sprintf("not match the same requests as %q, or be more specific", other)
+	if _, what, ok := strings.Cut(problem, "conflicts with pattern "); ok {
+		if other, err := strconv.QuotedPrefix(what); err == nil {
+			return "not match the same requests as " + other + ", or be more specific"
 		}
 	}
-	return ""
+	if _, what, ok := strings.Cut(problem, ": at "); ok { // parsing "…": at offset 5: …
+		problem = "at " + what
+	}
+	return "be a pattern that http.ServeMux takes: " + problem
 }
 
-// register returns why a ServeMux refuses patterns, and nothing if it takes them.
-func register(patterns ...string) (problem string) {
+// register puts a pattern into mux and returns why that refuses it, or nothing.
+func register(mux *http.ServeMux, pattern string) (problem string) {
 	defer func() {
 		if r := recover(); r != nil {
 			problem = fmt.Sprint(r)
 		}
 	}()
-	mux := http.NewServeMux()
-	for _, p := range patterns {
-		mux.Handle(p, http.NotFoundHandler())
-	}
+	mux.Handle(pattern, http.NotFoundHandler())
 	return ""
 }

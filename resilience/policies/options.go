@@ -47,7 +47,7 @@ func (c *config) validate() []error {
 	var errs []error
 	check := func(ok bool, field string, value any, rule string) {
 		if !ok {
-			errs = append(errs, fmt.Errorf("policies: %s %v: must %s", field, value, rule))
+			errs = append(errs, &OptionError{Text: fmt.Sprintf("%s %v: must %s", field, value, rule)})
 		}
 	}
 	check(c.name != "", "name", `""`, "not be empty")

@@ -45,23 +45,23 @@ type Set struct {
 }
 
 // New returns the policies of a process. It fails on options that make no sense, with
-// an error that names service, method, field, value and rule; all such errors are
+// an [*OptionError] that names service, method, field, value and rule; several are
 // joined.
 func New(opts ...Option) (*Set, error) {
 	cfg := newConfig(opts)
 	errs := cfg.validate()
 	server, wrong := cfg.buildServer()
-	errs = append(errs, wrong.in("policies: server")...)
+	errs = append(errs, wrong.in("server", "")...)
 
 	_, inherited := cfg.buildService(OtherServices) // for its faults alone
-	errs = append(errs, inherited.in("policies: defaults")...)
+	errs = append(errs, inherited.in("defaults", "")...)
 	services := make(map[string]*Service, len(cfg.services))
 	for _, name := range slices.Sorted(maps.Keys(cfg.services)) {
 		if name == "" {
 			continue // is wrong by itself
 		}
 		service, wrong := cfg.buildService(name)
-		errs = append(errs, wrong.without(inherited).in(fmt.Sprintf("policies: service %q", name))...)
+		errs = append(errs, wrong.without(inherited).in("service", name)...)
 		services[name] = service
 	}
 	if err := errors.Join(errs...); err != nil {
