@@ -13,6 +13,10 @@ var ErrDeclined = errors.New("payment: declined")
 // ErrUnavailable says that the payment service cannot answer now.
 var ErrUnavailable = errors.New("payment: unavailable")
 
+// HeaderIdempotencyKey names a charge: a request with the same key is the same
+// charge.
+const HeaderIdempotencyKey = "Idempotency-Key"
+
 // Test cards, as every payment provider has them.
 const (
 	// CardOK is charged.

@@ -36,6 +36,9 @@ func (c *Client) Charge(ctx context.Context, charge Charge) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("payment: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	// An order is charged once, so its id names the charge. With a key the request
+	// may be sent again, by whatever retries it on the way.
+	req.Header.Set(HeaderIdempotencyKey, charge.OrderID)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {

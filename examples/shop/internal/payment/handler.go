@@ -21,8 +21,11 @@ import (
 // TopicReceipts is where the handler publishes a [Receipt] for each new charge.
 const TopicReceipts = "receipts"
 
-// maxBody bounds a request in bytes.
-const maxBody = 16 << 10
+// maxBody bounds a request, and maxKey its idempotency key, in bytes.
+const (
+	maxBody = 16 << 10
+	maxKey  = 255
+)
 
 // Publisher puts messages on a queue.
 type Publisher interface {
@@ -55,10 +58,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, http.StatusBadRequest, "", err.Error())
 		return
 	}
+	key := r.Header.Get(HeaderIdempotencyKey)
+	if key == "" || len(key) > maxKey {
+		problem.Write(w, r, http.StatusBadRequest, "", HeaderIdempotencyKey+" must be set, and not be long")
+		return
+	}
 	ctx := r.Context()
 	ctxutil.Add(ctx, slog.String("order_id", c.OrderID), slog.Int64("amount_cents", c.AmountCents))
 
-	receipt, err := h.charge(ctx, c)
+	receipt, err := h.charge(ctx, key, c)
 	switch {
 	case err == nil:
 		w.Header().Set("Content-Type", "application/json")
@@ -66,6 +74,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(receipt) // a peer that has gone away is seen by the server
 	case errors.Is(err, ErrDeclined):
 		problem.Write(w, r, http.StatusPaymentRequired, reason.PaymentDeclined, "the card was declined")
+	case errors.Is(err, ErrKeyReused):
+		problem.Write(w, r, http.StatusUnprocessableEntity, "", "the key was used for another charge")
+	case errors.Is(err, ErrOrderCharged):
+		problem.Write(w, r, http.StatusConflict, "", "the order was charged under another key")
 	case ctx.Err() != nil:
 		h.log.WarnContext(ctx, "charge abandoned", "cause", context.Cause(ctx))
 		problem.Write(w, r, http.StatusGatewayTimeout, "", "the charge took too long")
@@ -79,11 +91,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // charge asks the bank, writes the charge down, and sees to the receipt.
-func (h *Handler) charge(ctx context.Context, c Charge) (Receipt, error) {
+func (h *Handler) charge(ctx context.Context, key string, c Charge) (Receipt, error) {
 	if err := h.askBank(ctx, c.Card); err != nil {
 		return Receipt{}, err
 	}
-	receipt, isNew, err := h.ledger.Enter(ctx, c)
+	receipt, isNew, err := h.ledger.Enter(ctx, key, c)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -112,7 +124,8 @@ func wholeSeconds(d time.Duration) string {
 	return strconv.Itoa(int(math.Ceil(max(d, time.Second).Seconds())))
 }
 
-// askBank stands for the call to a card network.
+// askBank stands for asking the card network whether it would pay. The money is
+// taken by the entry in the ledger, so that asking twice does no harm.
 func (h *Handler) askBank(ctx context.Context, card string) error {
 	if err := h.trouble.Strike(ctx); err != nil {
 		return err

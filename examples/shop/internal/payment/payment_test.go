@@ -38,16 +38,22 @@ func (o *outbox) Publish(_ context.Context, topic string, message any) error {
 	return o.err
 }
 
-func serve(t *testing.T, box *outbox, fault chaos.Fault) *payment.Client {
+func newLedger(t *testing.T) *payment.Ledger {
 	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "payment.db"), payment.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = db.Close() })
+	return payment.NewLedger(db)
+}
+
+func serve(t *testing.T, box *outbox, fault chaos.Fault) *payment.Client {
+	t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("POST /charges", payment.NewHandler(payment.NewLedger(db), box, fault, slog.New(slog.DiscardHandler)))
+	mux.Handle("POST /charges", payment.NewHandler(newLedger(t), box, fault, slog.New(slog.DiscardHandler)))
 	srv := httptest.NewServer(mux)
-	t.Cleanup(func() { srv.Close(); _ = db.Close() })
+	t.Cleanup(srv.Close)
 	return payment.NewClient(srv.Client(), srv.URL)
 }
 
@@ -127,8 +133,7 @@ func TestSlowBankGivesUp(t *testing.T) {
 		defer cancel()
 		h := payment.NewHandler(nil, nil, chaos.Fault{}, slog.New(slog.DiscardHandler))
 		w, start := httptest.NewRecorder(), time.Now()
-		body := strings.NewReader(`{"order_id":"o1","amount_cents":1,"card":"tok_slow"}`)
-		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, "/charges", body))
+		h.ServeHTTP(w, post(ctx, "o1", `{"order_id":"o1","amount_cents":1,"card":"tok_slow"}`))
 		if w.Code != http.StatusGatewayTimeout {
 			t.Errorf("status %d, want 504", w.Code)
 		}
@@ -145,12 +150,49 @@ func TestLostReceiptKeepsCharge(t *testing.T) {
 	}
 }
 
-func TestBodyThatIsNoCharge(t *testing.T) {
+// post is a request for a charge as it arrives.
+func post(ctx context.Context, key, body string) *http.Request {
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/charges", strings.NewReader(body))
+	if key != "" {
+		r.Header.Set(payment.HeaderIdempotencyKey, key)
+	}
+	return r
+}
+
+func TestNoCharge(t *testing.T) {
 	h := payment.NewHandler(nil, nil, chaos.Fault{}, slog.New(slog.DiscardHandler))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/charges", strings.NewReader("{")))
-	if w.Code != http.StatusBadRequest {
-		t.Errorf("status %d, want 400", w.Code)
+	for name, r := range map[string]*http.Request{
+		"no JSON":  post(t.Context(), "o1", "{"),
+		"no key":   post(t.Context(), "", `{"order_id":"o1","amount_cents":1,"card":"x"}`),
+		"long key": post(t.Context(), strings.Repeat("k", 256), `{"order_id":"o1","amount_cents":1,"card":"x"}`),
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: status %d, want 400", name, w.Code)
+		}
+	}
+}
+
+func TestKeysAndOrders(t *testing.T) {
+	ledger := newLedger(t)
+	first := payment.Charge{OrderID: "o1", Customer: "ada", AmountCents: 1800}
+	more := first
+	more.AmountCents++
+	for _, tc := range []struct {
+		name, key string
+		charge    payment.Charge
+		want      error
+	}{
+		{"first", "k1", first, nil},
+		{"again", "k1", first, nil},
+		{"another amount", "k1", more, payment.ErrKeyReused},
+		{"another order", "k1", payment.Charge{OrderID: "o2", Customer: "ada", AmountCents: 1800}, payment.ErrKeyReused},
+		{"another key", "k2", first, payment.ErrOrderCharged},
+	} {
+		if _, _, err := ledger.Enter(t.Context(), tc.key, tc.charge); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
 	}
 }
 
@@ -173,7 +215,7 @@ func TestRetryAfter(t *testing.T) {
 			fault := chaos.Fault{Away: chaos.Away{For: d, Fraction: 1}}
 			h := payment.NewHandler(nil, nil, fault, slog.New(slog.DiscardHandler))
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/charges", strings.NewReader(`{"order_id":"o1","amount_cents":1,"card":"x"}`)))
+			h.ServeHTTP(w, post(t.Context(), "o1", `{"order_id":"o1","amount_cents":1,"card":"x"}`))
 			if got := w.Header().Get("Retry-After"); w.Code != http.StatusServiceUnavailable || got != want {
 				t.Errorf("%v: status %d, Retry-After %q; want 503, %q", d, w.Code, got, want)
 			}
