@@ -241,6 +241,8 @@ func TestWhatPrometheusWouldPanicOver(t *testing.T) {
 	wh.Observe(math.NaN(), trace)
 	wc.Add(math.NaN(), trace)
 	wc.Add(-1, trace)
+	wc.AddContext(inTrace(), math.NaN())
+	wc.AddContext(inTrace(), -1)
 	wh.Observe(2, trace)
 	wc.Add(2, trace)
 
@@ -250,6 +252,7 @@ func TestWhatPrometheusWouldPanicOver(t *testing.T) {
 	nilHistogram.Observe(1, trace)
 	var nilCounter *metrics.Counter
 	nilCounter.Inc(trace)
+	nilCounter.AddContext(inTrace(), 1)
 
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(h, c)

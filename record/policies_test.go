@@ -109,7 +109,7 @@ func TestPolicyEvents(t *testing.T) {
 		}, []event{{"fallback", map[string]any{"fairlead.policy.name": "cached stock"}}}},
 		{"without its server", func(ctx context.Context) {
 			o.Degraded(ctx, resilience.Degradation{Policy: resilience.PolicyRateLimit, Name: "api", Since: time.Now(), Err: errUnavailable})
-			o.Degraded(ctx, resilience.Degradation{Policy: resilience.PolicyRateLimit, Name: "api"})
+			o.Degraded(ctx, resilience.Degradation{Policy: resilience.PolicyRateLimit, Name: "api", Err: errUnavailable}) // it is over
 		}, []event{
 			{"policy degraded", map[string]any{"fairlead.policy": "rate_limit", "fairlead.policy.name": "api", "fairlead.reason": "unavailable"}},
 			{"policy degraded", map[string]any{"fairlead.policy": "rate_limit", "fairlead.policy.name": "api"}},

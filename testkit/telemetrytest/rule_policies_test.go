@@ -135,6 +135,18 @@ var policyAllowances = []allowance{
 		},
 	},
 	{
+		name: "an attempt of a call that has no span, for a call that has one",
+		play: func(w *world) {
+			outer := w.begin(context.Background(), "gateway", rpcClient, "shop.Order/Put")
+			served := w.begin(outer.ctx, "order", rpcServer, "shop.Order/Put")
+			for range 2 {
+				w.begin(served.ctx, "order", rpcAttempt, "shop.Stock/Get").end("X").count()
+			}
+			served.finish("X")
+			outer.finish("X")
+		},
+	},
+	{
 		name: "an attempt below another kind of call",
 		play: func(w *world) {
 			c := w.begin(context.Background(), "gateway", httpClient, "GET stock")

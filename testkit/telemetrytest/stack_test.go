@@ -134,7 +134,7 @@ func playRPC(t *testing.T, rec *telemetrytest.Recorder, sampler sdktrace.Sampler
 
 	clientRecord, _ := recorded(t, rec, "gateway", sampler)
 	cc, err := grpc.NewClient("passthrough:///stock", append(interceptors.DialOptions(interceptors.Record(clientRecord)),
-		interceptors.Attempts(clientRecord),
+		interceptors.GRPCAttempts(clientRecord),
 		grpc.WithDefaultServiceConfig(retries),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))...)
