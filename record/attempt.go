@@ -24,7 +24,7 @@ import (
 // are called by one goroutine at a time, except for its finish.
 type Attempt struct {
 	call     *Call
-	ctx      context.Context //nolint:containedctx // what the attempt's identity is told from
+	ctx      context.Context // with span: what other propagators tell the identity from
 	span     trace.Span      // nil: the call's span is not recorded
 	start    time.Time
 	finished atomic.Bool
