@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -23,8 +24,6 @@ const (
 	stopTimeout = 30 * time.Second
 	// afterglow is how long after the last answer its last spans are waited for.
 	afterglow = 500 * time.Millisecond
-	// slow and failed are the roles of the requests that are shown.
-	slow, failed = "slow", "failed"
 )
 
 // run opens the shop, sends customers, and shows what happened, on out.
@@ -52,7 +51,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	}()
 
 	traces := report.NewKeeper(shop.Traces())
-	server, err := app.ServeTraces(ctx, traces)
+	server, err := app.ServeTraces(ctx, traces, shop.News())
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		case <-ctx.Done():
 		}
 	})
-	if err := serveCustomers(ctx, o, shop, traces, out); err != nil {
+	if err := serveCustomers(ctx, o, shop, newWatcher(shop, traces), out); err != nil {
 		return err
 	}
 	showTraces(out, traces)
@@ -130,7 +129,7 @@ func runChild(o options) error {
 }
 
 // serveCustomers makes the requests and shows how it goes.
-func serveCustomers(ctx context.Context, o options, shop app.Shop, traces *report.Keeper, out io.Writer) error {
+func serveCustomers(ctx context.Context, o options, shop app.Shop, watch *watcher, out io.Writer) error {
 	cfg := o.load
 	for _, i := range shop.Instances() {
 		switch i.Name {
@@ -145,18 +144,17 @@ func serveCustomers(ctx context.Context, o options, shop app.Shop, traces *repor
 	if err != nil {
 		return err
 	}
-	keep := func(s load.Snapshot) {
-		traces.Keep(context.WithoutCancel(ctx), slow, s.Slowest.TraceID)
-		traces.Keep(context.WithoutCancel(ctx), failed, s.Failed.TraceID)
-	}
-	showing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	whole := context.WithoutCancel(ctx) // to the end, even after Ctrl-C
+	look := func(s load.Snapshot) []string { return watch.look(whole, s) }
+	showing, stop := context.WithCancel(whole)
 	var progress sync.WaitGroup
-	progress.Go(func() { report.Progress(showing, out, stats.Snapshot, keep) })
+	progress.Go(func() { report.Progress(showing, out, stats.Snapshot, look) })
 	err = customers.Run(ctx)
 	time.Sleep(afterglow)
 	stop()
 	progress.Wait()
-	keep(stats.Snapshot())
+	watch.finish(whole, stats.Snapshot())
+	showPolicies(whole, out, shop, stats.Snapshot())
 	return err
 }
 
@@ -186,16 +184,7 @@ func welcome(out io.Writer, o options, shop app.Shop, traces string) {
 	}
 	say(out, `
   order   curl -i -d '{"customer":"you","sku":"mug-blue","quantity":1,"card":"tok_ok"}' %s/orders
-  traces  curl %s/traces/<X-Trace-ID of an answer>, or /traces/%s, or /traces/%s
+  traces  curl %s/traces/<X-Trace-ID of an answer>, or /traces/%s
 
-`, gateway, traces, slow, failed)
-}
-
-// showTraces prints the two requests that are worth a look.
-func showTraces(out io.Writer, traces *report.Keeper) {
-	for _, role := range []string{slow, failed} {
-		if t := traces.Kept(role); t != nil {
-			say(out, "\na %s request\n%s", role, t.Render())
-		}
-	}
+`, gateway, traces, strings.Join(roles, ", /traces/"))
 }

@@ -18,6 +18,8 @@ type Shop interface {
 	Instances() []Instance
 	// Traces returns what is known of the requests of all services.
 	Traces() report.Source
+	// News returns what the policies of all services decided.
+	News() report.Newspaper
 	// Ended delivers the first service that ends without having been stopped.
 	Ended() <-chan error
 	// Stop ends the services, each before those it calls, and waits for what
@@ -29,7 +31,7 @@ type Shop interface {
 // Start runs all services in this process.
 func Start(ctx context.Context, cfg Config) (Shop, error) {
 	s := &shop{
-		env:   env{cfg: cfg, services: registry.New(), recorder: report.NewRecorder()},
+		env:   env{cfg: cfg, services: registry.New(), recorder: report.NewRecorder(), journal: report.NewJournal()},
 		ended: make(chan error, 1),
 	}
 	for _, name := range Names() {
@@ -70,6 +72,8 @@ func (s *shop) Instances() []Instance {
 }
 
 func (s *shop) Traces() report.Source { return s.recorder }
+
+func (s *shop) News() report.Newspaper { return s.journal }
 
 func (s *shop) Ended() <-chan error { return s.ended }
 

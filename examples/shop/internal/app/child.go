@@ -35,13 +35,13 @@ func RunChild(ctx context.Context, cfg Config, name, peers string, stdin io.Read
 	if err != nil {
 		return err
 	}
-	e := &env{cfg: cfg, services: services, recorder: report.NewRecorder()}
+	e := &env{cfg: cfg, services: services, recorder: report.NewRecorder(), journal: report.NewJournal()}
 	r, err := e.start(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.end()) }()
-	traces, err := ServeTraces(ctx, e.recorder)
+	traces, err := ServeTraces(ctx, e.recorder, e.journal)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ type TraceServer struct {
 
 // ServeTraces starts a server for [report.Handler]. It runs until it is closed,
 // whatever becomes of ctx.
-func ServeTraces(ctx context.Context, source report.Source) (*TraceServer, error) {
+func ServeTraces(ctx context.Context, source report.Source, paper report.Newspaper) (*TraceServer, error) {
 	var config net.ListenConfig
 	lis, err := config.Listen(ctx, "tcp", loopback)
 	if err != nil {
@@ -87,7 +87,7 @@ func ServeTraces(ctx context.Context, source report.Source) (*TraceServer, error
 	}
 	s := &TraceServer{
 		URL:    "http://" + lis.Addr().String(),
-		server: &http.Server{Handler: report.Handler(source), ReadHeaderTimeout: 5 * time.Second},
+		server: &http.Server{Handler: report.Handler(source, paper), ReadHeaderTimeout: 5 * time.Second},
 		done:   make(chan struct{}),
 	}
 	go func() {

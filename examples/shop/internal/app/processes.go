@@ -66,9 +66,21 @@ func (s *processes) Instances() []Instance {
 func (s *processes) Traces() report.Source {
 	var sources []report.Source
 	for _, c := range s.children {
-		sources = append(sources, report.Remote{Base: c.Traces, Client: s.client})
+		sources = append(sources, s.remote(c))
 	}
 	return report.Merge(sources...)
+}
+
+func (s *processes) News() report.Newspaper {
+	var papers []report.Newspaper
+	for _, c := range s.children {
+		papers = append(papers, s.remote(c))
+	}
+	return report.MergeNews(papers...)
+}
+
+func (s *processes) remote(c *child) report.Remote {
+	return report.Remote{Base: c.Traces, Client: s.client}
 }
 
 func (s *processes) Ended() <-chan error { return s.ended }

@@ -29,6 +29,7 @@ type env struct {
 	cfg      Config
 	services *registry.Registry
 	recorder *report.Recorder
+	journal  *report.Journal
 }
 
 // service is a Fairlead service with what belongs to it.

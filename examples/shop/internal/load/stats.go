@@ -42,7 +42,9 @@ type Result struct {
 type Snapshot struct {
 	// Started and Done count requests.
 	Started, Done int
-	// Elapsed is the time since the first request.
+	// Start is when the first request began; zero if there was none.
+	Start time.Time
+	// Elapsed is the time since then.
 	Elapsed time.Duration
 	// P50 and P99 are quantiles of the latency of all requests that were
 	// answered, at most 2% too high.
@@ -86,7 +88,7 @@ func (s *Stats) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.snap
-	out.Outcomes = maps.Clone(s.snap.Outcomes)
+	out.Outcomes, out.Start = maps.Clone(s.snap.Outcomes), s.start
 	switch {
 	case s.start.IsZero():
 	case s.end.IsZero():

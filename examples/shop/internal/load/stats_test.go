@@ -35,7 +35,7 @@ func TestQuantile(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewStats()
+		s, start := NewStats(), time.Now()
 		for _, r := range []Result{
 			{Scenario: "a", Outcome: OK, Expected: true, TraceID: "1", Duration: time.Second},
 			{Scenario: "b", Outcome: ServerFault, Expected: true, TraceID: "2", Duration: 20 * time.Millisecond},
@@ -53,7 +53,7 @@ func TestStats(t *testing.T) {
 
 		got := s.Snapshot()
 		want := Snapshot{
-			Started: 6, Done: 5, Elapsed: 2 * time.Second, P50: got.P50, P99: got.P99,
+			Started: 6, Done: 5, Start: start, Elapsed: 2 * time.Second, P50: got.P50, P99: got.P99,
 			Outcomes:   map[Outcome]int{OK: 1, ServerFault: 2, Canceled: 1, NoAnswer: 1},
 			Unexpected: 1, LastUnexpected: Result{Scenario: "d", Outcome: NoAnswer, Duration: time.Hour},
 			Slowest: Result{Scenario: "a", Outcome: OK, Expected: true, TraceID: "1", Duration: time.Second},

@@ -3,13 +3,10 @@
 package report
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +22,8 @@ const (
 
 // Progress shows on out how a run goes, a line each second on a terminal and
 // every five seconds elsewhere, until ctx ends; then it shows the last one. Each second
-// the snapshot is handed to also, which may be nil.
-func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot, also func(load.Snapshot)) {
+// the snapshot is handed to also, which may be nil, and what that returns is shown first.
+func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot, also func(load.Snapshot) []string) {
 	every := fileTicks
 	if isTerminal(out) {
 		every = 1
@@ -37,21 +34,27 @@ func Progress(ctx context.Context, out io.Writer, snapshot func() load.Snapshot,
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			show(out, snapshot())
+			s := snapshot()
+			show(out, also, s, true)
 			return
 		}
 		s := snapshot()
-		if also != nil {
-			also(s)
-		}
-		if n == 1 || n%every == 0 {
-			show(out, s)
-		}
+		show(out, also, s, n == 1 || n%every == 0)
 	}
 }
 
-// show shows a snapshot; that nobody may be there to see it is no reason to stop.
-func show(out io.Writer, s load.Snapshot) { _, _ = fmt.Fprintln(out, Summary(s)) }
+// show shows what is new and, if it is its turn, a snapshot; that nobody may be
+// there to see it is no reason to stop.
+func show(out io.Writer, also func(load.Snapshot) []string, s load.Snapshot, turn bool) {
+	if also != nil {
+		for _, line := range also(s) {
+			_, _ = fmt.Fprintln(out, line)
+		}
+	}
+	if turn {
+		_, _ = fmt.Fprintln(out, Summary(s))
+	}
+}
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -74,13 +77,6 @@ func Summary(s load.Snapshot) string {
 		fmt.Fprintf(&b, "  UNEXPECTED %d (%s: %s)", s.Unexpected, s.LastUnexpected.Scenario, s.LastUnexpected.Outcome)
 	}
 	return b.String()
-}
-
-// byCount returns the outcomes, the most frequent first.
-func byCount(m map[load.Outcome]int) []load.Outcome {
-	return slices.SortedFunc(maps.Keys(m), func(a, b load.Outcome) int {
-		return cmp.Or(m[b]-m[a], strings.Compare(string(a), string(b)))
-	})
 }
 
 // round returns d with three digits or so.

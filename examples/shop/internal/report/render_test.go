@@ -71,9 +71,12 @@ func TestProgress(t *testing.T) {
 		defer cancel()
 		var out strings.Builder
 		looks := 0
-		report.Progress(ctx, &out, func() load.Snapshot { return load.Snapshot{Done: 7} }, func(load.Snapshot) { looks++ })
-		if looks != 11 {
-			t.Errorf("looked %d times in 11s, want 11", looks)
+		report.Progress(ctx, &out, func() load.Snapshot { return load.Snapshot{Done: 7} }, func(load.Snapshot) []string {
+			looks++
+			return []string{"news"}
+		})
+		if news := strings.Count(out.String(), "news\n"); looks != 12 || news != 12 { // each second and at the end
+			t.Errorf("looked %d times in 11s and showed %d, want 12", looks, news)
 		}
 		if lines := strings.Count(out.String(), "7 requests"); lines != 4 { // at 1s, 5s, 10s and at the end
 			t.Errorf("%d lines, want 4:\n%s", lines, out.String())

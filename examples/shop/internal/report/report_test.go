@@ -176,7 +176,7 @@ func TestKeeper(t *testing.T) {
 
 func TestRemote(t *testing.T) {
 	known := &report.Trace{ID: "1", Spans: []report.Span{{ID: "a", Name: "x", Start: at(1)}}, Lines: []json.RawMessage{logLine(1, "hello")}}
-	srv := httptest.NewServer(report.Handler(stub{trace: known}))
+	srv := httptest.NewServer(report.Handler(stub{trace: known}, report.NewJournal()))
 	defer srv.Close()
 	remote := report.Remote{Base: srv.URL, Client: srv.Client()}
 	got, err := remote.Trace(t.Context(), "1")
@@ -194,9 +194,12 @@ func TestRemote(t *testing.T) {
 		t.Errorf("server that is down: %v", err)
 	}
 
-	broken := httptest.NewServer(report.Handler(stub{err: errors.New("boom")}))
+	broken := httptest.NewServer(report.Handler(stub{err: errors.New("boom")}, report.MergeNews(report.Remote{Base: srv.URL, Client: srv.Client()})))
 	defer broken.Close()
 	if _, err := (report.Remote{Base: broken.URL, Client: broken.Client()}).Trace(t.Context(), "1"); err == nil {
 		t.Error("a server that fails was believed")
+	}
+	if _, err := (report.Remote{Base: broken.URL, Client: broken.Client()}).News(t.Context()); err == nil {
+		t.Error("a server that fails was believed when it had no news")
 	}
 }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
+	"github.com/fairlead-go/fairlead/metrics"
+	"github.com/fairlead-go/fairlead/resilience"
+)
+
+// decisions tells the metrics of a service called order what its policies decided.
+func decisions(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	set, err := metrics.New(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	obs, ctx := set.Policies(), t.Context()
+	attempt := func(p resilience.Policy, number int, outcome resilience.Outcome, again bool, reason string) {
+		obs.Attempted(ctx, resilience.Attempt{Policy: p, Name: "payment", Number: number, Outcome: outcome, Again: again, Reason: reason})
+	}
+	retry, hedge := resilience.PolicyRetry, resilience.PolicyHedge
+	attempt(retry, 1, resilience.OutcomeOK, false, "")
+	attempt(retry, 1, resilience.OutcomeTransient, true, "")
+	attempt(retry, 2, resilience.OutcomeOK, false, "")
+	attempt(retry, 1, resilience.OutcomeTransient, false, "retry budget exhausted")
+	attempt(retry, 1, resilience.OutcomeRejected, false, "not retryable")
+	attempt(hedge, 1, resilience.OutcomeCanceled, false, "another attempt answered first")
+	attempt(hedge, 2, resilience.OutcomeOK, false, "")
+	obs.Rejected(ctx, &resilience.RejectedError{Policy: resilience.PolicyBreaker, Name: "payment", Reason: "open"})
+	obs.Rejected(ctx, &resilience.RejectedError{Policy: resilience.PolicyShed, Name: "order", Reason: "limit"})
+	obs.StateChanged(ctx, resilience.StateChange{Name: "payment", From: resilience.StateClosed, To: resilience.StateOpen})
+	obs.FellBack(ctx, resilience.Fallback{Name: "stock unknown"})
+	set.CollectPolicies(func() metrics.PolicyStates {
+		return metrics.PolicyStates{
+			Breakers: []metrics.BreakerState{{Name: "payment", State: resilience.StateHalfOpen}},
+			Budgets:  []metrics.BudgetState{{Name: "payment", Remaining: 2.25}},
+		}
+	})
+	for route, method := range map[string]string{"/charges": "POST", "/readyz": "GET"} {
+		requests := set.HTTPServer(method, "http")
+		requests.Begin()
+		requests.End(route, http.StatusOK, "", time.Second, metrics.Exemplar{})
+	}
+	return reg
+}
+
+func TestPolicies(t *testing.T) {
+	srv := httptest.NewServer(metrics.Handler(decisions(t)))
+	defer srv.Close()
+	got, err := report.ReadPolicies(t.Context(), srv.Client(), report.Metrics{Service: "order", URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := report.Policies{
+		Clients: []report.Client{
+			{
+				From: "order", To: "payment", Calls: 5, Sent: 6, Retries: 1, Hedges: 1, Saved: 2,
+				Refused: map[string]int{"breaker": 1},
+				GivenUp: map[string]int{"retry budget exhausted": 1, "not retryable": 1},
+				Budget:  2.25, Breaker: "half-open", Trips: 1,
+			},
+			{From: "order", To: "stock unknown", FellBack: 1, Budget: -1, Refused: map[string]int{}, GivenUp: map[string]int{}},
+		},
+		Servers: []report.Server{{Service: "order", Received: 1, Refused: map[string]int{"shed": 1}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("policies (-want +got):\n%s", diff)
+	}
+	const table = `  calls                  made  sent  retries  hedges  saved  fell back  budget  breaker               refused    given up
+  order → payment        5     6     1        1       2      -          2.2     half-open, opened 1×  breaker 1  not retryable 1, retry budget exhausted 1
+  order → stock unknown  -     -     -        -       -      1          -                             -          -
+
+  servers  received  refused
+  order    1         shed 1
+`
+	if diff := cmp.Diff(table, got.Render()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestAmplification(t *testing.T) {
+	p := report.Policies{
+		Clients: []report.Client{{From: "order", To: "payment", Calls: 10}},
+		Servers: []report.Server{{Service: "payment", Received: 11}},
+	}
+	if got := p.Amplification("order", "payment"); got != 1.1 {
+		t.Errorf("amplification %v, want 1.1", got)
+	}
+	if got := p.Amplification("gateway", "payment"); got != 0 {
+		t.Errorf("amplification of no calls %v, want 0", got)
+	}
+}
+
+func TestMetricsThatCannotBeRead(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	_, err := report.ReadPolicies(context.Background(), srv.Client(), report.Metrics{Service: "order", URL: srv.URL})
+	if err == nil || !strings.Contains(err.Error(), "metrics of order: 404") {
+		t.Errorf("ReadPolicies = %v", err)
+	}
+}
