@@ -4,71 +4,143 @@ package interceptors
 
 import (
 	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/breaker"
+	"github.com/fairlead-go/fairlead/resilience/bulkhead"
+	"github.com/fairlead-go/fairlead/resilience/policies"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
-// Attempts makes the attempts of calls visible: under gRPC's own retries (the
-// retryPolicy of a service config), or any others below [Record], one call is
-// one span, one observation and one log line, whatever it took. With this
-// option to a connection whose interceptors have Record(r), each attempt gets a
-// span of its own, a child of the call's and the parent of the called server's,
-// and is counted in rpc_client_attempt_duration_seconds; and the log line of a
-// call that needed several says how many.
-//
-// It costs a stats handler and a span an attempt, about 40 allocations, and is
-// of no use together with [WithOTelGRPC], which makes spans of attempts anyway.
-// It panics if r is nil.
-func Attempts(r *record.Recorder) grpc.DialOption {
-	if r == nil {
-		panic("interceptors: Attempts: nil recorder")
-	}
-	return grpc.WithStatsHandler(&attemptHandler{r})
+// attempt is one attempt of a call on its way through the steps after retry and hedge.
+// Whatever it holds is given back by over.
+type attempt struct {
+	ctx    context.Context //nolint:containedctx // the attempt's; it says afterwards who ended it
+	lease  breaker.Lease
+	slot   bulkhead.Permit
+	record *record.Attempt
+	began  time.Duration
 }
 
-type attemptHandler struct{ recorder *record.Recorder }
+// admit asks for the permission to send the attempt.
+func (a *attempt) admit(ctx context.Context, p *policies.Client) (err error) {
+	a.ctx = ctx
+	if p.Breaker != nil {
+		if a.lease, err = p.Breaker.Allow(ctx); err != nil {
+			return refused(err)
+		}
+	}
+	if p.RateLimit != nil {
+		if err = p.RateLimit.Wait(ctx); err != nil {
+			return refused(err)
+		}
+	}
+	if p.Bulkhead != nil {
+		if a.slot, err = p.Bulkhead.Allow(ctx); err != nil {
+			return refused(err)
+		}
+	}
+	return nil
+}
 
-type attemptKey struct{}
+// start begins the attempt and its record, if r is not nil, and returns the context to
+// send it with.
+func (a *attempt) start(r *record.Recorder) context.Context {
+	a.began = now()
+	ctx := a.ctx
+	if r != nil {
+		if ctx, a.record = r.StartAttempt(ctx); a.record != nil {
+			a.record.Begin(false)
+		}
+	}
+	return outgoingAttempt(ctx, a.record, retry.PreviousAttempts(ctx))
+}
 
-// TagRPC implements [stats.Handler]: it begins an attempt.
-func (h *attemptHandler) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	ctx, a := h.recorder.StartAttempt(ctx)
-	if a == nil {
+// outgoingAttempt returns ctx with metadata that tell of an attempt, where they told of
+// its call: its identity, unless it has none of its own or a is nil, and how many
+// attempts there were before it, if there were any.
+func outgoingAttempt(ctx context.Context, a *record.Attempt, previous int) context.Context {
+	var md metadata.MD
+	own := func() metadata.MD {
+		if md == nil {
+			if md, _ = metadata.FromOutgoingContext(ctx); md == nil { // a copy, if there is any
+				md = metadata.MD{}
+			}
+		}
+		return md
+	}
+	if previous > 0 {
+		own().Set(keyPreviousAttempts, strconv.Itoa(previous))
+	}
+	if a != nil {
+		if out := a.Outgoing(); out.Traceparent != "" {
+			own().Set(ctxutil.KeyTraceparent, out.Traceparent)
+			delete(md, ctxutil.KeyTracestate)
+			if out.Tracestate != "" {
+				md.Set(ctxutil.KeyTracestate, out.Tracestate)
+			}
+		}
+		a.Inject(func() ctxutil.Carrier { return ctxutil.MetadataCarrier(own()) })
+	}
+	if md == nil {
 		return ctx
 	}
-	md, ok := metadata.FromOutgoingContext(ctx) // a copy
-	if !ok {
-		md = metadata.MD{}
-	}
-	h.recorder.Propagator().Inject(ctx, ctxutil.MetadataCarrier(md))
-	return context.WithValue(metadata.NewOutgoingContext(ctx, md), attemptKey{}, a)
+	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// HandleRPC implements [stats.Handler]: it completes an attempt, and ends it.
-func (h *attemptHandler) HandleRPC(ctx context.Context, s stats.RPCStats) {
-	a, ok := ctx.Value(attemptKey{}).(*record.Attempt)
-	if !ok {
+// result returns how the attempt ended that returned err, with that trailer.
+func (a *attempt) result(err error, trailer metadata.MD) retry.Result {
+	if err == nil {
+		return retry.Result{}
+	}
+	return retry.Result{Outcome: outcomeOf(a.ctx, err), Err: err, Pushback: pushbackOf(trailer, err)}
+}
+
+// report tells the breaker of the attempt. Only the first report counts.
+func (a *attempt) report(res retry.Result) {
+	var after time.Duration
+	if res.Err != nil {
+		after = retryAfter(res)
+	}
+	a.lease.Done(a.ctx, res.Outcome, now()-a.began, after)
+}
+
+// retryAfter returns how long the server asked not to be called.
+func retryAfter(res retry.Result) time.Duration {
+	if d, ok := res.Pushback.After(); ok {
+		return d
+	}
+	if e, ok := errors.AsType[*resilience.RejectedError](res.Err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// over frees the attempt's place in the bulkhead and finishes its record: it ended with
+// err. Only the first time counts, from whatever goroutine.
+func (a *attempt) over(err error, at net.Addr) {
+	a.slot.Done()
+	if a.record == nil {
 		return
 	}
-	switch s := s.(type) {
-	case *stats.Begin:
-		a.Begin(s.IsTransparentRetryAttempt)
-	case *stats.OutHeader:
-		a.SetPeer(s.RemoteAddr)
-	case *stats.End:
-		st := status.Convert(s.Error)
-		a.Finish(clientStatuses.ofCode(st.Code()), st.Message())
+	if at != nil {
+		a.record.SetPeer(at)
 	}
+	st := status.Convert(err)
+	a.record.Finish(clientStatuses.ofCode(st.Code()), st.Message())
 }
 
-// TagConn implements [stats.Handler].
-func (*attemptHandler) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+// origin is where now counts from. Its value does not matter.
+var origin = time.Now()
 
-// HandleConn implements [stats.Handler].
-func (*attemptHandler) HandleConn(context.Context, stats.ConnStats) {}
+// now reads the monotonic clock alone, at half the price of time.Now.
+func now() time.Duration { return time.Since(origin) }

@@ -3,6 +3,8 @@
 package interceptors
 
 import (
+	"slices"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -76,11 +78,22 @@ func ServerOptions(is ...ServerInterceptor) []grpc.ServerOption {
 }
 
 // DialOptions installs interceptors for unary calls and streams, the first one
-// outermost: [Record], then [Deadline], then yours.
+// outermost: [Record], then [Deadline], then [Policies] or single policies in the order
+// of [Policing], then [Attempts], then yours. Policies that follow each other are run as
+// one layer, with the same effect and at less cost than one by one.
+//
+// With [Policies], [Retry] or [Hedge] among them gRPC's own retries are switched off,
+// whatever the service config says: they would multiply. Its transparent ones, of calls
+// that no server has seen, stay.
 func DialOptions(is ...ClientInterceptor) []grpc.DialOption {
+	return dialOptions(is, false)
+}
+
+// dialOptions is DialOptions. It leaves gRPC's own retries alone if they are wanted.
+func dialOptions(is []ClientInterceptor, grpcRetries bool) []grpc.DialOption {
 	var unary []grpc.UnaryClientInterceptor
 	var stream []grpc.StreamClientInterceptor
-	for _, i := range is {
+	for _, i := range foldPolicing(is) {
 		if u := i.UnaryClient(); u != nil {
 			unary = append(unary, u)
 		}
@@ -88,9 +101,21 @@ func DialOptions(is ...ClientInterceptor) []grpc.DialOption {
 			stream = append(stream, s)
 		}
 	}
-	return append(otelClient(is),
+	opts := append(otelClient(is),
 		grpc.WithChainUnaryInterceptor(unary...),
 		grpc.WithChainStreamInterceptor(stream...))
+	if !grpcRetries && anyPolicing(is, (*Policing).decidesOnRepeats) {
+		opts = append(opts, grpc.WithDisableRetry())
+	}
+	return opts
+}
+
+// anyPolicing reports whether there is a [Policing] among is of which f is true.
+func anyPolicing(is []ClientInterceptor, f func(*Policing) bool) bool {
+	return slices.ContainsFunc(is, func(i ClientInterceptor) bool {
+		p, ok := i.(*Policing)
+		return ok && f(p)
+	})
 }
 
 // fold makes one interceptor of a record and the recovery and deadline that

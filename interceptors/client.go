@@ -19,6 +19,7 @@ type ClientOption interface{ applyClient(*clientConfig) }
 type clientConfig struct {
 	endpoint
 	interceptors []ClientInterceptor
+	grpcRetries  bool
 	dialOptions  []grpc.DialOption
 }
 
@@ -38,6 +39,17 @@ func WithDialOptions(opts ...grpc.DialOption) ClientOption {
 	return clientOption(func(c *clientConfig) { c.dialOptions = append(c.dialOptions, opts...) })
 }
 
+// WithServiceConfigRetries leaves retries to gRPC, as the retryPolicy of the service
+// config has it. Interceptors that retry or hedge calls, too, are then an error of
+// [NewClient], because the attempts of both would multiply. [GRPCAttempts] makes gRPC's
+// attempts visible.
+//
+// The default is that gRPC does as its service config says, but for clients with
+// [Policies], [Retry] or [Hedge], where it does not retry.
+func WithServiceConfigRetries() ClientOption {
+	return clientOption(func(c *clientConfig) { c.grpcRetries = true })
+}
+
 // Client is a connection to one target, to be made once and shared by all
 // stubs. It is a [grpc.ClientConnInterface] and safe for concurrent use.
 type Client struct {
@@ -53,6 +65,9 @@ func NewClient(target string, opts ...ClientOption) (*Client, error) {
 	c := &clientConfig{endpoint: defaultEndpoint()}
 	for _, o := range opts {
 		o.applyClient(c)
+	}
+	if c.grpcRetries && anyPolicing(c.interceptors, (*Policing).repeats) {
+		c.errs = append(c.errs, errors.New("WithServiceConfigRetries: Retry, Hedge and Policies that do either would double gRPC's attempts: must not be there"))
 	}
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("interceptors: NewClient %q: %w", target, err)
@@ -70,7 +85,7 @@ func NewClient(target string, opts ...ClientOption) (*Client, error) {
 	if !hasProxy() { // to which only grpc-go's own dialer connects
 		dial = append(dial, grpc.WithContextDialer(watch.dial))
 	}
-	dial = append(dial, DialOptions(c.interceptors...)...)
+	dial = append(dial, dialOptions(c.interceptors, c.grpcRetries)...)
 	cc, err := grpc.NewClient(target, append(dial, c.dialOptions...)...)
 	if err != nil {
 		return nil, fmt.Errorf("interceptors: NewClient %q: %w", target, err)

@@ -233,9 +233,9 @@ func ExamplePayloadLog() {
 	// level=DEBUG msg="rpc message" rpc.method=grpc.testing.TestService/UnaryCall side=server direction=sent message_type=grpc.testing.SimpleResponse bytes=0
 }
 
-// Under gRPC's own retries a call is one record; with Attempts its line says how
+// Under gRPC's own retries a call is one record; with GRPCAttempts its line says how
 // many it took, and each has a span.
-func ExampleAttempts() {
+func ExampleGRPCAttempts() {
 	rec := newRecorder()
 	refusals := 2
 	client, stop := connect(grpc.NewServer(), func(context.Context) error {
@@ -244,7 +244,7 @@ func ExampleAttempts() {
 		}
 		return status.Error(codes.FailedPrecondition, "sold out")
 	}, append(interceptors.DialOptions(interceptors.Record(rec)),
-		interceptors.Attempts(rec),
+		interceptors.GRPCAttempts(rec),
 		grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "retryPolicy": {
 			"maxAttempts": 4, "initialBackoff": "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1,
 			"retryableStatusCodes": ["UNAVAILABLE"]}}]}`))...)

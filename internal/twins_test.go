@@ -12,16 +12,17 @@ import (
 // oneSided are the files that one adapter has and the other has not, with the
 // reason. All others have a twin of the same name: same concern, other transport.
 var oneSided = map[string]string{
-	"interceptors/attempts.go": "gRPC retries by itself, below the interceptors",
-	"interceptors/connect.go":  "a gRPC connection is waited for; an HTTP client has a pool",
-	"interceptors/otel.go":     "the second engine; otelhttp is a handler that wraps ours as it is",
-	"interceptors/stream.go":   "messages of a stream are counted one by one",
-	"httpmw/accept.go":         "content negotiation for error pages; gRPC has one form of error",
-	"httpmw/body.go":           "a request ends with its body, after the call has returned",
-	"httpmw/problem.go":        "RFC 9457; gRPC's errors have details of their own",
-	"httpmw/problem_parse.go":  "as for problem.go",
-	"httpmw/redirect.go":       "gRPC has no redirects",
-	"httpmw/route.go":          "a route is matched after the middleware; gRPC's method is known before",
+	"interceptors/connect.go":      "a gRPC connection is waited for; an HTTP client has a pool",
+	"interceptors/grpcattempts.go": "gRPC retries by itself, below the interceptors",
+	"interceptors/otel.go":         "the second engine; otelhttp is a handler that wraps ours as it is",
+	"interceptors/retrystream.go":  "a stream goes on being sent to while it is retried; an HTTP request has a body",
+	"interceptors/stream.go":       "messages of a stream are counted one by one",
+	"httpmw/accept.go":             "content negotiation for error pages; gRPC has one form of error",
+	"httpmw/body.go":               "a request ends with its body, after the call has returned",
+	"httpmw/problem.go":            "RFC 9457; gRPC's errors have details of their own",
+	"httpmw/problem_parse.go":      "as for problem.go",
+	"httpmw/redirect.go":           "gRPC has no redirects",
+	"httpmw/route.go":              "a route is matched after the middleware; gRPC's method is known before",
 }
 
 // checkTwins compares the files of two adapters.

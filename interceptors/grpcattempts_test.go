@@ -104,16 +104,16 @@ func TestRetriedCallIsOneCall(t *testing.T) {
 	}
 }
 
-// TestAttempts: asked for, each attempt is a child of the call's span and the
+// TestGRPCAttempts: asked for, each attempt is a child of the call's span and the
 // parent of the server's, and an observation of its own.
-func TestAttempts(t *testing.T) {
+func TestGRPCAttempts(t *testing.T) {
 	for _, kind := range callKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tel := newTelemetry(t, sdktrace.AlwaysSample())
 				server := newTelemetry(t, sdktrace.AlwaysSample())
 				cc := serve(t, flaky(2), interceptors.ServerOptions(interceptors.Record(server.recorder)),
-					append(interceptors.DialOptions(interceptors.Record(tel.recorder)), retrying(), interceptors.Attempts(tel.recorder)))
+					append(interceptors.DialOptions(interceptors.Record(tel.recorder)), retrying(), interceptors.GRPCAttempts(tel.recorder)))
 				if err := kind.call(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
 					t.Fatal(err)
 				}
@@ -192,9 +192,9 @@ func hasLabel(ex *dto.Exemplar, name, value string) bool {
 	return slices.ContainsFunc(ex.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == name && l.GetValue() == value })
 }
 
-// TestAttemptsKeepToTheRules: no identity to hosts that may not be told, none
+// TestGRPCAttemptsKeepToTheRules: no identity to hosts that may not be told, none
 // that no tracer knows, and nothing of calls without a record.
-func TestAttemptsKeepToTheRules(t *testing.T) {
+func TestGRPCAttemptsKeepToTheRules(t *testing.T) {
 	for _, tc := range []struct {
 		name, target string
 		recorded     bool
@@ -213,7 +213,7 @@ func TestAttemptsKeepToTheRules(t *testing.T) {
 			}
 			tel := newTelemetry(t, sdktrace.AlwaysSample(), opts...)
 			var md metadata.MD
-			do := []grpc.DialOption{interceptors.Attempts(tel.recorder)}
+			do := []grpc.DialOption{interceptors.GRPCAttempts(tel.recorder)}
 			if tc.recorded {
 				do = append(do, interceptors.DialOptions(interceptors.Record(tel.recorder))...)
 			}

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interceptors_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/retry"
+)
+
+// message returns one for a client's stream, with a body of n bytes.
+func message(n int) *testgrpc.StreamingInputCallRequest {
+	return &testgrpc.StreamingInputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, n)}}
+}
+
+// TestStreamReplay: whatever was sent, in one piece or in many, is sent again in the
+// same order, up to the bounds; beyond them a failure says that it could not be.
+func TestStreamReplay(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		sizes   []int
+		options []interceptors.PolicingOption
+		why     string // it is not replayed
+	}{
+		{name: "nothing", sizes: nil},
+		{name: "a few", sizes: []int{1, 2, 3}},
+		{name: "as many as are kept", sizes: slices.Repeat([]int{1}, 64)},
+		{name: "one more", sizes: slices.Repeat([]int{1}, 65), why: "more than 64 messages were sent"},
+		{name: "as many bytes as are kept", sizes: []int{200 << 10, 50 << 10}},
+		{name: "more bytes", sizes: []int{200 << 10, 60 << 10}, why: "more than 262144 bytes were sent"},
+		{name: "bounds of the user", sizes: []int{1, 1, 1}, options: []interceptors.PolicingOption{interceptors.WithReplay(2, 1<<20)}, why: "more than 2 messages were sent"},
+		{name: "nothing is kept", sizes: []int{1}, options: []interceptors.PolicingOption{interceptors.WithReplay(0, 0)}, why: "more than 0 messages were sent"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(fails(codes.Unavailable), fails(codes.Unavailable))
+				client := dial(t, s.service(), interceptors.Retry(retrier(), tc.options...))
+				cs, err := client.StreamingInputCall(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range tc.sizes {
+					if err := cs.Send(message(n)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, err = cs.CloseAndRecv()
+				want := 3
+				if tc.why != "" {
+					want = 1
+					wantAttempts(t, err, 1, retry.ReasonNotReplayable)
+					if text := err.Error(); !strings.Contains(text, "stream cannot be replayed: "+tc.why) || !strings.Contains(text, "not yet") {
+						t.Errorf("the error says %q", text)
+					}
+					if status.Code(err) != codes.Unavailable {
+						t.Errorf("code %v, want Unavailable", status.Code(err))
+					}
+				} else if err != nil {
+					t.Errorf("failed: %v", err)
+				}
+				seen := s.attempts()
+				if len(seen) != want {
+					t.Fatalf("%d attempts, want %d", len(seen), want)
+				}
+				for i, a := range seen {
+					if !slices.Equal(a.sizes, tc.sizes) {
+						t.Errorf("attempt %d was sent %v, want %v", i+1, a.sizes, tc.sizes)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestStreamOverflowIsNoFailure: a stream that is sent more than is kept goes on, and a
+// failure that nobody would retry is what it is.
+func TestStreamOverflowIsNoFailure(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		step step
+		code codes.Code
+	}{{"success", nil, codes.OK}, {"client's fault", fails(codes.InvalidArgument), codes.InvalidArgument}} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newScript(tc.step)
+			cs, err := dial(t, s.service(), interceptors.Retry(retrier(), interceptors.WithReplay(3, 100))).StreamingInputCall(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 100 {
+				if err := cs.Send(message(10)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = cs.CloseAndRecv()
+			if status.Code(err) != tc.code {
+				t.Errorf("ended with %v, want %v", err, tc.code)
+			}
+			wantAttempts(t, err, 1, "")
+			if got := s.attempts()[0].messages; got != 100 {
+				t.Errorf("the server received %d messages, want 100", got)
+			}
+		})
+	}
+}
+
+// TestStreamBrokenWhileSending: who sends to a stream that has broken learns of it where
+// it receives, and until then sends on; if it sends more than is kept, it is told so.
+func TestStreamBrokenWhileSending(t *testing.T) {
+	early := func() (*service, *int) {
+		calls := 0
+		return &service{input: func(ss testgrpc.TestService_StreamingInputCallServer) error {
+			if calls++; calls == 1 {
+				return status.Error(codes.Unavailable, "not yet")
+			}
+			n := 0
+			for {
+				if _, err := ss.Recv(); err == io.EOF {
+					return ss.SendAndClose(&testgrpc.StreamingInputCallResponse{AggregatedPayloadSize: int32(n)})
+				} else if err != nil {
+					return err
+				}
+				n++
+			}
+		}}, &calls
+	}
+	t.Run("fits", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv, calls := early()
+			cs, err := dial(t, srv, interceptors.Retry(retrier())).StreamingInputCall(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 10 {
+				synctest.Wait() // the server has answered by the second
+				if err := cs.Send(message(1)); err != nil {
+					t.Fatalf("message %d: %v", i, err)
+				}
+			}
+			reply, err := cs.CloseAndRecv()
+			if err != nil || reply.GetAggregatedPayloadSize() != 10 || *calls != 2 {
+				t.Errorf("%v, %v after %d calls, want 10 messages in the second", reply, err, *calls)
+			}
+		})
+	})
+	t.Run("does not fit", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			srv, calls := early()
+			cs, err := dial(t, srv, interceptors.Retry(retrier(), interceptors.WithReplay(5, 1<<20))).StreamingInputCall(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent := 0
+			for ; err == nil; sent++ {
+				synctest.Wait()
+				err = cs.Send(message(1))
+			}
+			if err != io.EOF || sent != 6 {
+				t.Errorf("message %d: %v, want io.EOF at the 6th", sent, err)
+			}
+			_, err = cs.CloseAndRecv()
+			wantAttempts(t, err, 1, retry.ReasonNotReplayable)
+			if *calls != 1 {
+				t.Errorf("%d calls, want 1", *calls)
+			}
+		})
+	})
+}
+
+// TestStreamCommits: what the caller was given of an attempt cannot be taken back.
+func TestStreamCommits(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		use    func(testgrpc.TestService_FullDuplexCallClient) error
+		reason string
+		text   string
+	}{
+		{name: "nothing", use: func(testgrpc.TestService_FullDuplexCallClient) error { return nil }},
+		{name: "header", use: func(cs testgrpc.TestService_FullDuplexCallClient) error {
+			md, err := cs.Header()
+			if len(md["begun"]) != 1 {
+				return fmt.Errorf("header %v", md)
+			}
+			return err
+		}, reason: retry.ReasonNotReplayable, text: "its header was read"},
+		{name: "context", use: func(cs testgrpc.TestService_FullDuplexCallClient) error { return cs.Context().Err() },
+			reason: retry.ReasonNotReplayable, text: "its context was asked for"},
+		{name: "first message", use: func(cs testgrpc.TestService_FullDuplexCallClient) error {
+			if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+				return err
+			}
+			_, err := cs.Recv()
+			return err
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+					if calls++; calls > 1 {
+						return nil
+					}
+					_ = ss.SendHeader(metadata.Pairs("begun", "yes"))
+					for {
+						if _, err := ss.Recv(); err != nil {
+							return status.Error(codes.Unavailable, "broke")
+						}
+						if err := ss.Send(&testgrpc.StreamingOutputCallResponse{}); err != nil {
+							return err
+						}
+					}
+				}}
+				cs, err := dial(t, srv, interceptors.Retry(retrier())).FullDuplexCall(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := tc.use(cs); err != nil {
+					t.Fatal(err)
+				}
+				_ = cs.CloseSend()
+				_, err = cs.Recv()
+				if tc.name == "nothing" {
+					if err != io.EOF || calls != 2 {
+						t.Errorf("%v after %d calls, want EOF after 2", err, calls)
+					}
+					return
+				}
+				if status.Code(err) != codes.Unavailable || calls != 1 {
+					t.Errorf("%v after %d calls, want Unavailable after 1", err, calls)
+				}
+				wantAttempts(t, err, 1, tc.reason)
+				if !strings.Contains(err.Error(), tc.text) {
+					t.Errorf("the error says %q, want %q", err, tc.text)
+				}
+				if again := cs.RecvMsg(&testgrpc.StreamingOutputCallResponse{}); status.Code(again) != codes.Unavailable {
+					t.Errorf("received again: %v", again)
+				}
+			})
+		})
+	}
+}
+
+// TestStreamHeaderRetries: an attempt that ended without a header has none to give, and
+// the one that follows it does. It is so whether or not somebody receives meanwhile.
+func TestStreamHeaderRetries(t *testing.T) {
+	for _, receiving := range []bool{false, true} {
+		for _, last := range []error{nil, status.Error(codes.Unavailable, "never")} {
+			t.Run(fmt.Sprintf("receiving %v, ends with %v", receiving, last), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					calls := 0
+					srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+						if calls++; calls < 3 || last != nil {
+							time.Sleep(time.Second)
+							return status.Error(codes.Unavailable, "not yet")
+						}
+						_ = ss.SendHeader(metadata.Pairs("begun", "yes"))
+						time.Sleep(time.Second)
+						return ss.Send(&testgrpc.StreamingOutputCallResponse{})
+					}}
+					cs, err := dial(t, srv, interceptors.Retry(retrier())).FullDuplexCall(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					received := make(chan error, 1)
+					receive := func() {
+						_, err := cs.Recv()
+						received <- err
+					}
+					if receiving {
+						go receive()
+						synctest.Wait()
+					}
+					start := time.Now()
+					md, err := cs.Header()
+					if err != nil || (len(md["begun"]) == 1) != (last == nil) {
+						t.Errorf("header %v, %v", md, err)
+					}
+					if last == nil && time.Since(start) >= 3*time.Second {
+						t.Errorf("waited %v for the header", time.Since(start))
+					}
+					if !receiving {
+						receive()
+					}
+					err = <-received
+					if status.Code(err) != status.Code(last) || calls != 3 {
+						t.Errorf("received %v after %d calls, want %v after 3", err, calls, last)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestStreamWithoutMessages: a stream that ends well without a message is a success.
+func TestStreamWithoutMessages(t *testing.T) {
+	for _, header := range []bool{false, true} {
+		calls := 0
+		srv := &service{duplex: func(testgrpc.TestService_FullDuplexCallServer) error { calls++; return nil }}
+		cs, err := dial(t, srv, interceptors.Retry(retrier())).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header {
+			if _, err := cs.Header(); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 2 {
+			if _, err := cs.Recv(); err != io.EOF || calls != 1 {
+				t.Errorf("%v after %d calls, want EOF after 1", err, calls)
+			}
+		}
+	}
+}
+
+// TestStreamTrailer: the trailer is that of the last attempt.
+func TestStreamTrailer(t *testing.T) {
+	for _, kind := range callKinds[2:] {
+		t.Run(kind.name, func(t *testing.T) {
+			s := newScript(tells(codes.Unavailable, "told", "1"), tells(codes.InvalidArgument, "told", "2"))
+			var told metadata.MD
+			err := kind.call(t.Context(), dial(t, s.service(), interceptors.Retry(retrier())), grpc.Trailer(&told))
+			if status.Code(err) != codes.InvalidArgument || !slices.Equal(told["told"], []string{"2"}) {
+				t.Errorf("%v, trailer %v", err, told)
+			}
+		})
+	}
+	s := newScript(tells(codes.Unavailable, "told", "1"), tells(codes.InvalidArgument, "told", "2"))
+	cs, err := dial(t, s.service(), interceptors.Retry(retrier())).StreamingOutputCall(t.Context(), &testgrpc.StreamingOutputCallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = cs.Recv()
+	if got := cs.Trailer()["told"]; !slices.Equal(got, []string{"2"}) {
+		t.Errorf("trailer %v, want that of the last attempt", got)
+	}
+}
+
+// TestStreamSendersAndReceivers: one goroutine sends and another receives, while
+// attempts fail at any time; every attempt is sent the same, from its beginning, and
+// nothing is lost or doubled of what the last one echoes.
+func TestStreamSendersAndReceivers(t *testing.T) {
+	for _, failures := range []int{0, 1, 3} {
+		for _, after := range []int{0, 1, 5, 40} {
+			t.Run(fmt.Sprintf("%d failures after %d messages", failures, after), func(t *testing.T) {
+				var mu sync.Mutex
+				calls := 0
+				srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+					mu.Lock()
+					calls++
+					failing := calls <= failures
+					mu.Unlock()
+					for n := 0; ; n++ {
+						if failing && n == after {
+							return status.Error(codes.Unavailable, "not yet")
+						}
+						m, err := ss.Recv()
+						if err == io.EOF && !failing {
+							return nil
+						}
+						if err != nil {
+							return status.Error(codes.Unavailable, "not yet")
+						}
+						if failing {
+							continue // an answer would be the first message
+						}
+						if err := ss.Send(&testgrpc.StreamingOutputCallResponse{Payload: m.GetPayload()}); err != nil {
+							return err
+						}
+					}
+				}}
+				const n = 300
+				client := dial(t, srv, interceptors.Retry(retrier(retry.WithMaxAttempts(5)), interceptors.WithReplay(n, 1<<20)))
+				cs, err := client.FullDuplexCall(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					for i := range n {
+						err := cs.Send(&testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: []byte(fmt.Sprint(i))}})
+						if err != nil {
+							t.Errorf("message %d: %v", i, err)
+							return
+						}
+					}
+					_ = cs.CloseSend()
+				})
+				for i := 0; ; i++ {
+					m, err := cs.Recv()
+					if err == io.EOF {
+						if i != n {
+							t.Errorf("%d messages came back, want %d", i, n)
+						}
+						break
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := string(m.GetPayload().GetBody()); got != fmt.Sprint(i) {
+						t.Fatalf("message %d came back as %s", i, got)
+					}
+				}
+				wg.Wait()
+			})
+		}
+	}
+}
+
+// TestStreamOverflowWhileRetrying: what no longer fits waits for the next attempt.
+func TestStreamOverflowWhileRetrying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, got := 0, 0
+		srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+			if calls++; calls == 1 {
+				_ = grpc.SetTrailer(ss.Context(), metadata.Pairs("grpc-retry-pushback-ms", "1000"))
+				return status.Error(codes.Unavailable, "in a second")
+			}
+			for {
+				if _, err := ss.Recv(); err == io.EOF {
+					return ss.Send(&testgrpc.StreamingOutputCallResponse{})
+				} else if err != nil {
+					return err
+				}
+				got++
+			}
+		}}
+		cs, err := dial(t, srv, interceptors.Retry(retrier(), interceptors.WithReplay(3, 1000))).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		received := make(chan error, 1)
+		go func() {
+			_, err := cs.Recv()
+			received <- err
+		}()
+		synctest.Wait() // a retry is due
+		start := time.Now()
+		for i := range 10 {
+			if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+				t.Fatal(err)
+			}
+			if waited := time.Since(start); i == 2 && waited != 0 || i == 3 && waited < time.Second {
+				t.Errorf("message %d sent after %v: the 4th has to wait for the retry", i+1, waited)
+			}
+		}
+		_ = cs.CloseSend()
+		if err := <-received; err != nil || got != 10 || calls != 2 {
+			t.Errorf("%v, %d messages, %d calls", err, got, calls)
+		}
+	})
+}
+
+// TestStreamGivenUp: a caller who gives up gets everything back at once, whatever goes
+// on: sending, receiving, a backoff.
+func TestStreamGivenUp(t *testing.T) {
+	for _, how := range []string{"receiving", "nobody there", "backoff", "sending", "sending more than is kept in a backoff"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				finished := make(chan error, 10)
+				ctx, cancel := context.WithCancel(t.Context())
+				calls := 0
+				srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+					calls++
+					if strings.Contains(how, "backoff") {
+						_ = grpc.SetTrailer(ss.Context(), metadata.Pairs("grpc-retry-pushback-ms", "20000"))
+						return status.Error(codes.Unavailable, "later")
+					}
+					<-ss.Context().Done()
+					return ss.Context().Err()
+				}}
+				places := newBulkhead(1)
+				cs, err := dial(t, srv, interceptors.Retry(retrier(), interceptors.WithReplay(2, 1<<30)), interceptors.Bulkhead(places)).
+					FullDuplexCall(ctx, grpc.OnFinish(func(err error) { finished <- err }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				if how == "receiving" || strings.Contains(how, "backoff") {
+					wg.Go(func() {
+						if _, err := cs.Recv(); status.Code(err) != codes.Canceled {
+							t.Errorf("received %v, want Canceled", err)
+						}
+					})
+					synctest.Wait()
+				}
+				if strings.HasPrefix(how, "sending") {
+					wg.Go(func() {
+						var err error
+						for err == nil {
+							err = cs.Send(&testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, 100_000)}})
+						}
+						if err != io.EOF && status.Code(err) != codes.Canceled {
+							t.Errorf("sent with %v", err)
+						}
+					})
+				}
+				synctest.Wait()
+				time.AfterFunc(time.Second, cancel)
+				start := time.Now()
+				wg.Wait()
+				<-ctx.Done()
+				synctest.Wait()
+				if got := time.Since(start); got != time.Second {
+					t.Errorf("over after %v, want 1s", got)
+				}
+				if n := places.Snapshot().InFlight; n != 0 || calls != 1 {
+					t.Errorf("%d places taken, %d calls", n, calls)
+				}
+				if len(finished) != 1 || status.Code(<-finished) != codes.Canceled {
+					t.Errorf("told %d times that the call is over, want once, as Canceled", len(finished))
+				}
+			})
+		})
+	}
+}
+
+// TestStreamAttemptsAreObserved: the attempts of a stream are told to observers once each.
+func TestStreamAttemptsAreObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		p := retrier(retry.WithObserver(resilience.Observer{Attempted: func(_ context.Context, a resilience.Attempt) {
+			told = append(told, fmt.Sprint(a.Number, a.Outcome, a.Again, a.Reason))
+		}}))
+		s := newScript(fails(codes.Unavailable), fails(codes.Aborted))
+		if err := callDuplex(t.Context(), dial(t, s.service(), interceptors.Retry(p))); err != nil {
+			t.Error(err)
+		}
+		want := []string{"1 transient true", "2 transient true", "3 ok false"}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+// TestStreamLateFailure: what fails after the first message is the caller's business.
+func TestStreamLateFailure(t *testing.T) {
+	calls := 0
+	srv := &service{output: func(ss testgrpc.TestService_StreamingOutputCallServer) error {
+		calls++
+		if err := ss.Send(&testgrpc.StreamingOutputCallResponse{}); err != nil {
+			return err
+		}
+		return status.Error(codes.Unavailable, "broke")
+	}}
+	err := callOutput(t.Context(), dial(t, srv, interceptors.Retry(retrier())))
+	if status.Code(err) != codes.Unavailable || calls != 1 {
+		t.Errorf("%v after %d calls, want Unavailable after 1", err, calls)
+	}
+	if _, ok := errors.AsType[*resilience.AttemptsError](err); ok {
+		t.Errorf("%v is an AttemptsError: nobody would have retried it", err)
+	}
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interceptors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/policies"
+	"github.com/fairlead-go/fairlead/resilience/retry"
+)
+
+// StreamClient returns the interceptor for streams opened.
+func (i *Policing) StreamClient() grpc.StreamClientInterceptor {
+	return func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+		p := i.of(method)
+		if isNothing(p) && i.recorder == nil {
+			return open(ctx, desc, cc, method, opts...)
+		}
+		s := &policedStream{
+			policies: p, recorder: i.recorder,
+			ctx: ctx, desc: desc, cc: cc, method: method, open: open, opts: opts,
+		}
+		s.out.limit, s.out.single = i.replay, !desc.ClientStreams
+		s.out.moved.L = &s.out.mu
+		if err := s.start(); err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+}
+
+// policedStream is a client stream of one attempt or of several, one after the other.
+// Until an attempt is answered by a first message, who receives decides on whether
+// there is another, and who sends has its messages kept; see [outbox]. From then on the
+// two meet nowhere but in the stream below.
+type policedStream struct {
+	policies *policies.Client
+	recorder *record.Recorder
+	ctx      context.Context //nolint:containedctx // of the call, and so of attempts to come
+	desc     *grpc.StreamDesc
+	cc       *grpc.ClientConn
+	method   string
+	open     grpc.Streamer
+	opts     []grpc.CallOption // the caller's
+
+	out outbox
+
+	receiving sync.Mutex // guards run, and is held by who receives before there is an answer
+	run       retry.Run
+	answered  atomic.Pointer[streamAttempt] // set when no other attempt follows this one
+
+	first    streamAttempt
+	finished sync.Once // and not a flag: who comes second returns with all done
+}
+
+// streamAttempt is one attempt of a stream.
+type streamAttempt struct {
+	attempt
+	stream grpc.ClientStream // nil if it could not be opened
+	limit  *retry.Limit
+	cancel context.CancelFunc // of one that follows another; or nil
+	peer   peer.Peer
+	judged bool // the breaker was told; for who receives
+	// busy counts those who wait for the stream, and will say how it ended.
+	busy atomic.Int32
+
+	caughtUp, broken bool // of the outbox
+	panicked         any
+}
+
+// start makes the first attempt, and others if it fails at once.
+func (s *policedStream) start() error {
+	if s.policies.Retry != nil {
+		s.run = s.policies.Retry.Start(s.ctx)
+	}
+	if err := s.try(&s.first); err != nil {
+		return s.again(&s.first, err)
+	}
+	s.begin(&s.first)
+	return nil
+}
+
+// try makes an attempt, as far as it can be made without sending anything.
+func (s *policedStream) try(a *streamAttempt) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			a.lease.Release()
+			a.end(errPanic)
+		}
+	}()
+	a.busy.Store(1)
+	if err = a.admit(s.context(a), s.policies); err != nil {
+		a.lease.Release()
+	} else {
+		a.stream, err = s.open(a.start(s.recorder), s.desc, s.cc, s.method, s.options(a)...)
+		err = reconstructed(err, s.cc.Target())
+	}
+	if err == nil {
+		a.busy.Add(-1)
+	}
+	returned = true
+	return err
+}
+
+// context returns the context of an attempt.
+func (s *policedStream) context(a *streamAttempt) context.Context {
+	if s.policies.Retry == nil {
+		return s.ctx
+	}
+	ctx, limit := s.run.Begin()
+	a.limit = limit
+	if a != &s.first {
+		ctx, a.cancel = context.WithCancel(ctx)
+	}
+	return ctx
+}
+
+// options returns the options of an attempt.
+func (s *policedStream) options(a *streamAttempt) []grpc.CallOption {
+	opts := appendLasting(make([]grpc.CallOption, 0, len(s.opts)+2), s.opts)
+	if s.recorder != nil {
+		opts = append(opts, grpc.Peer(&a.peer))
+	}
+	return append(opts, grpc.OnFinish(func(err error) { s.closed(a, err) }))
+}
+
+// closed is called when gRPC is done with the stream of an attempt, on whatever
+// goroutine: with what was received, or because the context ended or the connection was
+// closed, and then perhaps nobody is there to receive it.
+func (s *policedStream) closed(a *streamAttempt, err error) {
+	a.over(err, a.peer.Addr)
+	if err == nil {
+		return // somebody has received that
+	}
+	answered, alone := s.answered.Load() == a, a.busy.Load() == 0
+	if alone && isGivenUp(err) {
+		a.lease.Release()
+	}
+	if answered || alone {
+		a.end(err) // and not while somebody has yet to see by the context who ended it
+	}
+	gone := status.Code(err) == codes.Canceled && !a.timedOut()
+	if answered || gone || s.ctx.Err() != nil {
+		_ = s.end(err)
+	}
+}
+
+// begin makes a the attempt under way, and sends what other attempts were sent.
+func (s *policedStream) begin(a *streamAttempt) {
+	p := s.policies.Retry
+	switch {
+	case p == nil:
+		s.answered.Store(a)
+		s.out.last(finalOnly)
+	case s.run.Attempt().Number == p.MaxAttempts():
+		s.out.last(finalOnly)
+	}
+	if s.out.begin(a) {
+		return
+	}
+	if s.desc.ClientStreams {
+		go s.out.catchUp(a) // the server may send before it has received everything
+	} else {
+		s.out.catchUp(a)
+	}
+}
+
+// again decides on an attempt that failed before it was answered, and makes others
+// until there is one with a stream. If there is none, it returns the error that the call
+// ends with.
+func (s *policedStream) again(a *streamAttempt, err error) error {
+	decided := false
+	defer func() {
+		if !decided { // an observer panicked, or an interceptor
+			_ = s.end(errPanic)
+		}
+	}()
+	for {
+		why := s.out.retire(a)
+		if a.timedOut() && status.Code(err) == codes.Canceled {
+			err = errAttemptTimeout
+		}
+		res := a.judge(err)
+		a.end(err)
+		if s.policies.Retry == nil {
+			decided = true
+			return s.end(err)
+		}
+		if why != "" {
+			res.Veto = retry.ReasonNotReplayable
+		}
+		wait, more, _ := s.run.Next(res)
+		if !more || s.run.Wait(wait) != nil {
+			decided = true
+			return s.end(notReplayed(s.run.Summary(), err, why))
+		}
+		forget(s.opts)
+		a = &streamAttempt{}
+		if err = s.try(a); err == nil {
+			s.begin(a)
+			decided = true
+			return nil
+		}
+	}
+}
+
+// errAttemptTimeout is an attempt that its time limit ended: gRPC only knows that it was
+// canceled.
+var errAttemptTimeout error = &statusError{fmt.Errorf("the attempt took too long: %w", ctxutil.ErrTimeout)}
+
+// notReplayed returns the error of a call. It says why, if the call could not be
+// replayed.
+func notReplayed(s retry.Summary, last error, why string) error {
+	if s.Reason != retry.ReasonNotReplayable {
+		return s.Err
+	}
+	return &resilience.AttemptsError{
+		Attempts: s.Attempts,
+		Reason:   s.Reason,
+		Last:     fmt.Errorf("stream cannot be replayed: %s: %w", why, last),
+	}
+}
+
+// end ends the call with err, if it has not ended yet, and returns err with its status.
+func (s *policedStream) end(err error) error {
+	err = withStatus(err)
+	s.finished.Do(func() {
+		s.out.end(err)
+		finished(s.opts, err)
+	})
+	return err
+}
+
+// end frees what the attempt holds: its stream ended with err. It may be called more
+// than once, from whatever goroutine.
+func (a *streamAttempt) end(err error) {
+	a.over(err, nil)
+	a.limit.End()
+	if a.cancel != nil {
+		a.cancel()
+	}
+}
+
+// timedOut reports whether the time limit of attempts ended this one.
+func (a *streamAttempt) timedOut() bool {
+	return a.limit != nil && errors.Is(context.Cause(a.ctx), ctxutil.ErrTimeout)
+}
+
+// judge tells the breaker how the attempt ended or, with nil, that it was answered.
+func (a *streamAttempt) judge(err error) retry.Result {
+	var trailer metadata.MD
+	if err != nil && a.stream != nil {
+		trailer = a.stream.Trailer()
+	}
+	res := a.result(err, trailer)
+	a.report(res)
+	a.judged = true
+	return res
+}
+
+// RecvMsg receives into m, from another attempt if this one fails before its first
+// message.
+func (s *policedStream) RecvMsg(m any) error {
+	if a := s.answered.Load(); a != nil {
+		return s.receive(a, m)
+	}
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	for {
+		if a := s.answered.Load(); a != nil { // Header was there first
+			return s.receive(a, m)
+		}
+		a := s.out.underWay()
+		if a == nil {
+			return s.out.ended()
+		}
+		a.busy.Add(1)
+		err := a.stream.RecvMsg(m)
+		if err == nil && !a.limit.Lift() {
+			err = errAttemptTimeout // its context ended while the message came
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			s.answer(a)
+			return s.received(a, err)
+		}
+		if err = s.failed(a, err); err != nil {
+			return err
+		}
+		reset(m)
+	}
+}
+
+// answer makes a the last attempt of the call: it was answered.
+func (s *policedStream) answer(a *streamAttempt) {
+	a.judge(nil)
+	s.run.Next(retry.Result{})
+	s.out.last(finalAnswered)
+	s.answered.Store(a)
+}
+
+// failed decides on an attempt that failed before it was answered.
+func (s *policedStream) failed(a *streamAttempt, err error) error {
+	s.rethrow(a)
+	return s.again(a, reconstructed(err, s.cc.Target()))
+}
+
+// rethrow panics if sending to a did, on a goroutine that nobody would have heard of.
+func (s *policedStream) rethrow(a *streamAttempt) {
+	if v := s.out.panicOf(a); v != nil {
+		_ = s.end(errPanic)
+		panic(v)
+	}
+}
+
+// receive receives from the call's last attempt.
+func (s *policedStream) receive(a *streamAttempt, m any) error {
+	if !a.judged {
+		a.busy.Add(1)
+	}
+	err := a.stream.RecvMsg(m)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.rethrow(a)
+		err = reconstructed(err, s.cc.Target())
+	}
+	return s.received(a, err)
+}
+
+// received notes what was received from the call's last attempt, and returns err.
+func (s *policedStream) received(a *streamAttempt, err error) error {
+	ended := err
+	if errors.Is(err, io.EOF) {
+		ended = nil
+	}
+	if !a.judged {
+		a.judge(ended)
+	}
+	if err != nil || !s.desc.ServerStreams {
+		a.end(ended)
+		_ = s.end(ended)
+	}
+	return err
+}
+
+// Header returns the header, of another attempt if this one fails without. There are
+// no other attempts once the caller has one.
+func (s *policedStream) Header() (metadata.MD, error) {
+	for {
+		a := s.out.await()
+		if a == nil {
+			return nil, nil //nolint:nilnil // as grpc-go says that RecvMsg has the status
+		}
+		a.busy.Add(1)
+		md, err := a.stream.Header()
+		if md != nil || err != nil || s.answered.Load() == a {
+			a.busy.Add(-1)
+			if s.out.commit(a, finalHeader) {
+				return md, err
+			}
+			continue // a was given up meanwhile
+		}
+		if !s.receiving.TryLock() {
+			s.out.awaitOther(a) // who receives is about to decide
+			continue
+		}
+		s.headless(a)
+	}
+}
+
+// headless decides on an attempt that ended without a header, and so without a message,
+// unless who receives has done that. It unlocks receiving.
+func (s *policedStream) headless(a *streamAttempt) {
+	defer s.receiving.Unlock()
+	if s.out.underWay() != a || s.answered.Load() == a {
+		return
+	}
+	err := a.stream.RecvMsg(&emptypb.Empty{}) // for the status
+	if err == nil || errors.Is(err, io.EOF) {
+		s.answer(a)
+		return
+	}
+	_ = s.failed(a, err) // RecvMsg returns it, if it is the call's
+}
+
+// Trailer returns the trailer of the last attempt.
+func (s *policedStream) Trailer() metadata.MD {
+	if a := s.out.latest(); a != nil && a.stream != nil {
+		return a.stream.Trailer()
+	}
+	return nil
+}
+
+// Context returns the context of the attempt under way, or of the call if there is
+// none. There are no other attempts after that.
+func (s *policedStream) Context() context.Context {
+	s.out.last(finalContext)
+	if a := s.out.underWay(); a != nil {
+		return a.stream.Context()
+	}
+	return s.ctx
+}
