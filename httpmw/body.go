@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // roundTripper makes a function an [http.RoundTripper].
@@ -30,6 +31,27 @@ func cloneHeader(h http.Header) http.Header {
 		return http.Header{}
 	}
 	return maps.Clone(h)
+}
+
+// What is read of the response to an attempt that is given up, so that its
+// connection can be used again.
+const (
+	maxDrained   = 4 << 10 // bytes
+	maxDrainTime = 50 * time.Millisecond
+)
+
+// discard reads what is left of resp, if that is little and comes soon, and closes
+// its body.
+func discard(resp *http.Response) {
+	if resp.Body == nil {
+		return
+	}
+	if resp.Body != http.NoBody && resp.StatusCode != http.StatusSwitchingProtocols && resp.ContentLength <= maxDrained {
+		timer := time.AfterFunc(maxDrainTime, func() { _ = resp.Body.Close() })
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDrained+1) // or the end is not seen
+		timer.Stop()
+	}
+	_ = resp.Body.Close()
 }
 
 // watchBody calls read, if it is not nil, with what each read of resp's body gave,

@@ -231,6 +231,9 @@ func isRejection(err error) bool {
 }
 
 func isTimeout(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) { // that of an attempt is no net.Error
+		return true
+	}
 	e, ok := errors.AsType[net.Error](err)
 	return ok && e.Timeout()
 }
