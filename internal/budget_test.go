@@ -24,6 +24,7 @@ var linkBudgets = []budget{
 	{"./ctxutil", 8, "the OpenTelemetry API, which is otel, trace, metric, log, auto/sdk and what they use: logr, stdr, xxhash"},
 	{"./logging", 3, "otel and otel/trace with xxhash: a program that only logs gets no propagation, and so no logr"},
 	{"./resilience/ratelimit/redislimit", 13, "ratelimit's, and go-redis with atomic and x/sys"},
+	{"./resilience/policyfile", 11, "those of the policies, and YAML: a package of its own for its sake"},
 	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
 	{"./health", 0, "a probe needs nothing"},
 	{"./metrics", 17, "ctxutil's, client_golang with its seven (client_model, common, procfs, perks, goautoneg, x/sys, protobuf), and gobreaker, whose error is a word of resilience's vocabulary"},

@@ -45,6 +45,7 @@ var layers = []layer{
 
 	{"./resilience/ratelimit/redislimit", list("./resilience", "./resilience/ratelimit", "github.com/redis/go-redis/v9/...", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "the shared limit: a policy that knows its Redis client, and nothing else of the outside"},
 	{"./resilience/policylog", list("./resilience", "./ctxutil"), list(noSDK, noGRPC, noPrometheus), "lines about policies: apart from logging, which would link what policies are made of, and from policies, which write none"},
+	{"./resilience/policyfile", list("./resilience/...", "golang.org/x/time/...", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "the only place that reads YAML: whoever configures policies in code must not link it"},
 	{"./resilience/...", list("./resilience/...", "./ctxutil", "github.com/sony/gobreaker/v2", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "policies are pure: no transport, so that one retry serves both, and no back end, so that they tell observers"},
 	{"./health/grpchealth", list(grpcAPI, "./health"), noSDK, "the bridge to gRPC's health service, apart so that health is free of it"},
 	{"./health", list("./ctxutil"), list(noSDK, noGRPC, noPrometheus), "a check is a function; who serves it is somebody else's matter"},
