@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 
 	"google.golang.org/grpc/codes"
@@ -10,14 +11,22 @@ import (
 
 	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/reason"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/resilience"
 )
 
 // statusClientClosed answers a request whose client no longer waits. It is
 // nginx's number: HTTP has none, because nobody is there to read it.
 const statusClientClosed = 499
 
-// fail answers r with what err of a service behind means to the world.
+// fail answers r with what err of a service behind means to the world. What a
+// policy refused, here or further on, is told as that, with the time after which
+// another try makes sense.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if _, refused := errors.AsType[*resilience.RejectedError](err); refused {
+		httpmw.WriteError(w, r, err)
+		return
+	}
 	code, detail := httpStatus(err)
 	if code == http.StatusInternalServerError {
 		g.log.ErrorContext(r.Context(), "a service failed", "err", err)

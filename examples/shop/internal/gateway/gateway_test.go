@@ -5,6 +5,8 @@ package gateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,6 +26,8 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/reason"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/resilience"
 )
 
 // orders answers every call with the same.
@@ -105,32 +109,37 @@ func TestGetOrder(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for _, tc := range []struct {
-		err  error
-		want *problem.Error
+		err    error
+		status int
+		detail string
+		reason string
 	}{
-		{status.Error(codes.InvalidArgument, "sku must be set"), &problem.Error{Status: 400, Detail: "sku must be set"}},
-		{
-			reason.Error(codes.NotFound, reason.UnknownSKU, "no article"),
-			&problem.Error{Status: 404, Detail: "no article", Reason: reason.UnknownSKU},
-		},
-		{
-			reason.Error(codes.FailedPrecondition, reason.OutOfStock, "none left"),
-			&problem.Error{Status: 409, Detail: "none left", Reason: reason.OutOfStock},
-		},
-		{
-			reason.Error(codes.FailedPrecondition, reason.PaymentDeclined, "declined"),
-			&problem.Error{Status: 402, Detail: "declined", Reason: reason.PaymentDeclined},
-		},
-		{status.Error(codes.ResourceExhausted, "limit 7"), &problem.Error{Status: 429, Detail: "too many requests"}},
-		{status.Error(codes.Unavailable, "10.0.0.1 refused"), &problem.Error{Status: 503, Detail: "the shop is busy, try again soon"}},
-		{status.Error(codes.DeadlineExceeded, "x"), &problem.Error{Status: 504, Detail: "this took too long"}},
-		{status.Error(codes.Canceled, "x"), &problem.Error{Status: 499, Detail: "the client has gone"}},
-		{status.Error(codes.Internal, "stack"), &problem.Error{Status: 500, Detail: "something went wrong on our side"}},
+		{status.Error(codes.InvalidArgument, "sku must be set"), 400, "sku must be set", ""},
+		{reason.Error(codes.NotFound, reason.UnknownSKU, "no article"), 404, "no article", reason.UnknownSKU},
+		{reason.Error(codes.FailedPrecondition, reason.OutOfStock, "none left"), 409, "none left", reason.OutOfStock},
+		{reason.Error(codes.FailedPrecondition, reason.PaymentDeclined, "declined"), 402, "declined", reason.PaymentDeclined},
+		{status.Error(codes.ResourceExhausted, "limit 7"), 429, "too many requests", ""},
+		{status.Error(codes.Unavailable, "10.0.0.1 refused"), 503, "the shop is busy, try again soon", ""},
+		{status.Error(codes.DeadlineExceeded, "x"), 504, "this took too long", ""},
+		{status.Error(codes.Canceled, "x"), 499, "the client has gone", ""},
+		{status.Error(codes.Internal, "stack"), 500, "something went wrong on our side", ""},
 	} {
-		resp := do(t, serve(t, &orders{err: tc.err}, nil), "POST", "/orders", `{}`)
-		if diff := cmp.Diff(tc.want, problem.Read(resp)); diff != "" {
-			t.Errorf("%v (-want +got):\n%s", tc.err, diff)
+		err := httpmw.CheckResponse(do(t, serve(t, &orders{err: tc.err}, nil), "POST", "/orders", `{}`))
+		got, _ := errors.AsType[*httpmw.StatusError](err)
+		if got == nil || got.StatusCode != tc.status || got.Problem.Detail != tc.detail || problem.Reason(err) != tc.reason {
+			t.Errorf("%v: answer %+v, want %d %q %q", tc.err, got, tc.status, tc.detail, tc.reason)
 		}
+	}
+}
+
+func TestRefusalsReachTheWorld(t *testing.T) {
+	open := &resilience.RejectedError{Policy: resilience.PolicyBreaker, Name: "payment", RetryAfter: 1500 * time.Millisecond, Remote: true}
+	resp := do(t, serve(t, &orders{err: fmt.Errorf("order: %w", open)}, nil), "POST", "/orders", `{}`)
+	if got := resp.Header.Get("Retry-After"); resp.StatusCode != http.StatusServiceUnavailable || got != "2" {
+		t.Errorf("status %d, Retry-After %q; want 503, 2", resp.StatusCode, got)
+	}
+	if err := httpmw.CheckResponse(resp); !errors.Is(err, resilience.ErrOpen) || strings.Contains(err.Error(), "payment") {
+		t.Errorf("answer %v, want a breaker that is open, whatever its name", err)
 	}
 }
 

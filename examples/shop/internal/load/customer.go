@@ -18,6 +18,7 @@ import (
 
 	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/reason"
+	"github.com/fairlead-go/fairlead/httpmw"
 )
 
 const (
@@ -110,18 +111,19 @@ func isTraceID(s string) bool {
 
 // outcomeOf reads an answer's status, and its reason if it has a problem.
 func outcomeOf(resp *http.Response) Outcome {
+	why := problem.Reason(httpmw.CheckResponse(resp))
 	switch code := resp.StatusCode; {
 	case code < 300:
 		return OK
 	case code == http.StatusPaymentRequired:
 		return Declined
-	case code == http.StatusConflict && problem.Read(resp).Reason == reason.OutOfStock:
+	case code == http.StatusConflict && why == reason.OutOfStock:
 		return OutOfStock
 	case code == http.StatusServiceUnavailable, code == http.StatusTooManyRequests:
 		return Unavailable
 	case code == http.StatusGatewayTimeout:
 		return Deadline
-	case code == http.StatusNotFound && problem.Read(resp).Reason == "":
+	case code == http.StatusNotFound && why == "":
 		return UnknownPath
 	case code >= 500:
 		return ServerFault

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,8 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/reason"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/resilience"
 )
 
 const (
@@ -184,23 +187,49 @@ func valid(r *orderpb.PlaceOrderRequest) error {
 	}
 }
 
-// passOn turns a failure into what the peer may know of it: its own
-// faults as they are, anything else without the cause, which is logged here.
+// passOn turns a failure into what the peer may know of it: its own faults and
+// refusals by policies as they are, anything else without the cause, which is
+// logged here.
 func (s *Server) passOn(ctx context.Context, err error) error {
-	switch code := status.Code(err); {
-	case reason.Of(err) != "", code == codes.InvalidArgument:
+	_, isRefused := errors.AsType[*resilience.RejectedError](err)
+	switch {
+	case reason.Of(err) != "", status.Code(err) == codes.InvalidArgument:
 		return err
 	case errors.Is(err, payment.ErrDeclined):
 		return reason.Error(codes.FailedPrecondition, reason.PaymentDeclined, "the card was declined")
 	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Err()
-	case errors.Is(err, context.DeadlineExceeded), code == codes.DeadlineExceeded:
-		return status.Error(codes.DeadlineExceeded, "a service behind this one took too long")
-	case errors.Is(err, payment.ErrUnavailable), code == codes.Unavailable:
-		s.log.ErrorContext(ctx, "order failed", "err", err)
-		return status.Error(codes.Unavailable, "orders are unavailable")
-	default:
-		s.log.ErrorContext(ctx, "order failed", "err", err)
-		return status.Error(codes.Internal, "the order failed")
+	case isRefused:
+		return err
 	}
+	s.log.ErrorContext(ctx, "order failed", "err", err)
+	switch codeOf(err) {
+	case codes.DeadlineExceeded:
+		return reason.Hide(codes.DeadlineExceeded, "a service behind this one took too long", err)
+	case codes.Unavailable:
+		return reason.Hide(codes.Unavailable, "orders are unavailable", err)
+	default:
+		return reason.Hide(codes.Internal, "the order failed", err)
+	}
+}
+
+// codeOf returns what the failure of a service behind this one is to a peer.
+func codeOf(err error) codes.Code {
+	if answer, ok := errors.AsType[*httpmw.StatusError](err); ok {
+		switch httpmw.OutcomeOf(answer.StatusCode) {
+		case resilience.OutcomeTransient, resilience.OutcomeOverload:
+			return codes.Unavailable
+		case resilience.OutcomeCallerDeadline:
+			return codes.DeadlineExceeded
+		default:
+			return codes.Internal
+		}
+	}
+	if _, unanswered := errors.AsType[*url.Error](err); unanswered {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return codes.DeadlineExceeded
+		}
+		return codes.Unavailable
+	}
+	return status.Code(err)
 }

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,12 +21,16 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/order"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/reason"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/store"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // warehouse is an inventory that has everything and remembers what is held.
@@ -128,6 +135,9 @@ func TestPlaceOrderFails(t *testing.T) {
 	failing := func(err error) chargeFunc {
 		return func(context.Context, payment.Charge) (payment.Receipt, error) { return payment.Receipt{}, err }
 	}
+	answer := func(code int) error {
+		return fmt.Errorf("payment: %w", &httpmw.StatusError{StatusCode: code, Server: "payment"})
+	}
 	for _, tc := range []struct {
 		name       string
 		inventory  error
@@ -139,8 +149,11 @@ func TestPlaceOrderFails(t *testing.T) {
 		{name: "inventory panics", inventory: status.Error(codes.Internal, "internal error"), charge: paid, want: codes.Internal},
 		{name: "inventory away", inventory: status.Error(codes.Unavailable, "connection refused"), charge: paid, want: codes.Unavailable},
 		{name: "declined", charge: failing(payment.ErrDeclined), want: codes.FailedPrecondition, wantReason: reason.PaymentDeclined},
-		{name: "payment away", charge: failing(fmt.Errorf("%w: refused", payment.ErrUnavailable)), want: codes.Unavailable},
-		{name: "payment slow", charge: failing(context.DeadlineExceeded), want: codes.DeadlineExceeded},
+		{name: "payment away", charge: failing(answer(http.StatusServiceUnavailable)), want: codes.Unavailable},
+		{name: "payment late", charge: failing(answer(http.StatusGatewayTimeout)), want: codes.DeadlineExceeded},
+		{name: "payment fails", charge: failing(answer(http.StatusInternalServerError)), want: codes.Internal},
+		{name: "payment unreachable", charge: failing(&url.Error{Op: "Post", Err: errors.New("connection refused")}), want: codes.Unavailable},
+		{name: "payment hangs", charge: failing(&url.Error{Op: "Post", Err: ctxutil.ErrTimeout}), want: codes.DeadlineExceeded},
 		{name: "payment broken", charge: failing(errors.New("secret stack")), want: codes.Internal},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -165,6 +178,41 @@ func TestPlaceOrderFails(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What a policy refused, in this process or further on, is passed on as it is: the
+// servers' interceptors and the callers' know what to make of it.
+func TestRefusalsArePassedOn(t *testing.T) {
+	limited := httptest.NewRecorder()
+	limited.WriteHeader(http.StatusTooManyRequests)
+	for name, tc := range map[string]struct{ err, want error }{
+		"breaker open":   {&resilience.RejectedError{Policy: resilience.PolicyBreaker, Name: "payment"}, resilience.ErrOpen},
+		"payment limits": {httpmw.CheckResponse(limited.Result()), resilience.ErrRateLimited},
+	} {
+		s := newShop(t, func(context.Context, payment.Charge) (payment.Receipt, error) {
+			return payment.Receipt{}, fmt.Errorf("payment: %w", tc.err)
+		})
+		if _, err := s.PlaceOrder(t.Context(), request()); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+		if len(s.warehouse.held) != 0 {
+			t.Errorf("%s: still held: %v", name, s.warehouse.held)
+		}
+	}
+}
+
+func TestAttemptsInVainAreRemembered(t *testing.T) {
+	s := newShop(t, func(context.Context, payment.Charge) (payment.Receipt, error) {
+		last := &url.Error{Op: "Post", Err: errors.New("connection refused")}
+		return payment.Receipt{}, &resilience.AttemptsError{Attempts: 3, Reason: retry.ReasonExhausted, Last: last}
+	})
+	_, err := s.PlaceOrder(t.Context(), request())
+	if !retry.DoNotRetry(err) {
+		t.Errorf("%v: a caller would retry what was retried here", err)
+	}
+	if st := status.Convert(err); st.Code() != codes.Unavailable || st.Message() != "orders are unavailable" {
+		t.Errorf("a peer sees %v", st)
 	}
 }
 

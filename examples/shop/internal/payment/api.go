@@ -10,9 +10,6 @@ import (
 // ErrDeclined says that the card's bank refuses.
 var ErrDeclined = errors.New("payment: declined")
 
-// ErrUnavailable says that the payment service cannot answer now.
-var ErrUnavailable = errors.New("payment: unavailable")
-
 // HeaderIdempotencyKey names a charge: a request with the same key is the same
 // charge.
 const HeaderIdempotencyKey = "Idempotency-Key"

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
+	"github.com/fairlead-go/fairlead/httpmw"
 )
 
 // Client calls the payment service. It is safe for concurrent use.
@@ -24,8 +24,8 @@ func NewClient(c *http.Client, base string) *Client {
 }
 
 // Charge takes the money for an order. It fails with [ErrDeclined] if the bank
-// refuses, with [ErrUnavailable] if the service cannot answer now, and with the
-// context's error if that ends first.
+// refuses, and with a [*httpmw.StatusError] if the service says no for another
+// reason. Any other error is of a request that was not answered.
 func (c *Client) Charge(ctx context.Context, charge Charge) (Receipt, error) {
 	body, err := json.Marshal(charge)
 	if err != nil {
@@ -41,27 +41,19 @@ func (c *Client) Charge(ctx context.Context, charge Charge) (Receipt, error) {
 	req.Header.Set(HeaderIdempotencyKey, charge.OrderID)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if ctx.Err() != nil {
-			return Receipt{}, fmt.Errorf("payment: %w", err)
-		}
-		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return Receipt{}, fmt.Errorf("payment: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 
-	switch resp.StatusCode {
-	case http.StatusCreated:
-		var r Receipt
-		if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
-			return Receipt{}, fmt.Errorf("payment: receipt: %w", err)
-		}
-		return r, nil
-	case http.StatusPaymentRequired:
+	if resp.StatusCode == http.StatusPaymentRequired {
 		return Receipt{}, ErrDeclined
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, problem.Read(resp))
-	case http.StatusGatewayTimeout:
-		return Receipt{}, fmt.Errorf("%w: %w", context.DeadlineExceeded, problem.Read(resp))
-	default:
-		return Receipt{}, fmt.Errorf("payment: %w", problem.Read(resp))
 	}
+	if err := httpmw.CheckResponse(resp); err != nil {
+		return Receipt{}, fmt.Errorf("payment: %w", err)
+	}
+	var r Receipt
+	if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+		return Receipt{}, fmt.Errorf("payment: receipt: %w", err)
+	}
+	return r, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/store"
+	"github.com/fairlead-go/fairlead/httpmw"
 )
 
 // outbox remembers what was published.
@@ -90,7 +91,7 @@ func TestChargeFails(t *testing.T) {
 		text   string
 	}{
 		{name: "declined", charge: charge("o1", payment.CardDeclined), want: payment.ErrDeclined},
-		{name: "down", fault: chaos.Fault{FailRate: 1}, charge: charge("o1", payment.CardOK), want: payment.ErrUnavailable},
+		{name: "down", fault: chaos.Fault{FailRate: 1}, charge: charge("o1", payment.CardOK), text: "answered 503"},
 		{name: "no order", charge: charge("", payment.CardOK), text: "order_id must be set"},
 		{name: "no card", charge: charge("o1", ""), text: "card must be set"},
 		{name: "no money", charge: payment.Charge{OrderID: "o1", Card: "x"}, text: "amount_cents must be positive"},
@@ -98,7 +99,7 @@ func TestChargeFails(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var box outbox
 			_, err := serve(t, &box, tc.fault).Charge(t.Context(), tc.charge)
-			if err == nil || (tc.want != nil && !errors.Is(err, tc.want)) || !strings.Contains(err.Error(), tc.text) {
+			if err == nil || (tc.want != nil && !errors.Is(err, tc.want)) || !strings.Contains(textOf(err), tc.text) {
 				t.Errorf("Charge = %v, want %v %s", err, tc.want, tc.text)
 			}
 			if len(box.messages) != 0 {
@@ -108,12 +109,21 @@ func TestChargeFails(t *testing.T) {
 	}
 }
 
+// textOf returns an error with what the service said about it.
+func textOf(err error) string {
+	if e, ok := errors.AsType[*httpmw.StatusError](err); ok {
+		return e.Error() + ": " + e.Problem.Detail
+	}
+	return err.Error()
+}
+
 func TestNoService(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	client := payment.NewClient(srv.Client(), srv.URL)
 	srv.Close()
-	if _, err := client.Charge(t.Context(), charge("o1", payment.CardOK)); !errors.Is(err, payment.ErrUnavailable) {
-		t.Errorf("Charge = %v, want ErrUnavailable", err)
+	_, err := client.Charge(t.Context(), charge("o1", payment.CardOK))
+	if _, answered := errors.AsType[*httpmw.StatusError](err); err == nil || answered {
+		t.Errorf("Charge = %v, want an error that is no answer", err)
 	}
 }
 
@@ -200,8 +210,9 @@ func TestAnswerLostAfterCharge(t *testing.T) {
 	var box outbox
 	client := serve(t, &box, chaos.Fault{LoseRate: 1})
 	for range 2 {
-		if _, err := client.Charge(t.Context(), charge("o1", payment.CardOK)); !errors.Is(err, payment.ErrUnavailable) {
-			t.Errorf("Charge = %v, want ErrUnavailable", err)
+		_, err := client.Charge(t.Context(), charge("o1", payment.CardOK))
+		if e, ok := errors.AsType[*httpmw.StatusError](err); !ok || e.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("Charge = %v, want 503", err)
 		}
 	}
 	if len(box.messages) != 1 {

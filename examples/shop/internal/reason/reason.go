@@ -38,6 +38,25 @@ func Error(code codes.Code, reason, message string) error {
 	return withInfo.Err()
 }
 
+// Hide returns a gRPC status error that tells a peer no more than code and
+// message, and keeps the cause: for the log, and for what the policies of this
+// process have to say about it.
+func Hide(code codes.Code, message string, cause error) error {
+	return &hidden{status: status.New(code, message), cause: cause}
+}
+
+type hidden struct {
+	status *status.Status
+	cause  error
+}
+
+func (e *hidden) Error() string { return e.status.Message() + ": " + e.cause.Error() }
+
+// GRPCStatus is all that a peer sees.
+func (e *hidden) GRPCStatus() *status.Status { return e.status }
+
+func (e *hidden) Unwrap() error { return e.cause }
+
 // Of returns the reason in err, or "" if it has none of ours.
 func Of(err error) string {
 	for _, d := range status.Convert(err).Details() {

@@ -43,3 +43,14 @@ func TestErrorOfOK(t *testing.T) {
 		t.Errorf("Error(OK) = %v, want nil", err)
 	}
 }
+
+func TestHide(t *testing.T) {
+	cause := errors.New("10.0.0.7 refused")
+	err := reason.Hide(codes.Unavailable, "orders are unavailable", cause)
+	if st := status.Convert(err); st.Code() != codes.Unavailable || st.Message() != "orders are unavailable" {
+		t.Errorf("a peer sees %v", st)
+	}
+	if !errors.Is(err, cause) || err.Error() != "orders are unavailable: 10.0.0.7 refused" {
+		t.Errorf("error %v, want one with its cause", err)
+	}
+}
