@@ -62,7 +62,7 @@ func watchBody(resp *http.Response, read func([]byte), done func(error)) {
 		done(nil)
 		return
 	}
-	b := &body{ReadCloser: resp.Body, read: read, done: done}
+	b := &body{ReadCloser: resp.Body, read: read, end: endFunc(done)}
 	if w, ok := resp.Body.(io.Writer); ok { // 101 Switching Protocols
 		resp.Body = &writableBody{body: b, Writer: w}
 		return
@@ -75,8 +75,15 @@ type body struct {
 	io.ReadCloser
 	over atomic.Bool
 	read func([]byte) // may be nil
-	done func(error)
+	end  bodyEnd
 }
+
+// bodyEnd is told when a body is over.
+type bodyEnd interface{ bodyOver(err error) }
+
+type endFunc func(error)
+
+func (f endFunc) bodyOver(err error) { f(err) }
 
 // Read reads from the body.
 func (b *body) Read(p []byte) (int, error) {
@@ -87,9 +94,9 @@ func (b *body) Read(p []byte) (int, error) {
 	switch err {
 	case nil:
 	case io.EOF: // by this value alone, see io.Reader
-		b.end(nil)
+		b.finish(nil)
 	default:
-		b.end(err)
+		b.finish(err)
 	}
 	return n, err
 }
@@ -97,13 +104,13 @@ func (b *body) Read(p []byte) (int, error) {
 // Close closes the body.
 func (b *body) Close() error {
 	err := b.ReadCloser.Close()
-	b.end(nil)
+	b.finish(nil)
 	return err
 }
 
-func (b *body) end(err error) {
+func (b *body) finish(err error) {
 	if b.over.CompareAndSwap(false, true) {
-		b.done(err)
+		b.end.bodyOver(err)
 	}
 }
 

@@ -141,7 +141,14 @@ func WithDialContext(dial func(ctx context.Context, network, addr string) (net.C
 
 // WithTransports puts ts around the connection pool as [ChainTransport] does:
 // the first one sees a request first. They run once for each request of a call,
-// redirects included. Several uses add up.
+// redirects included. Several uses add up. This is where the records and the
+// policies of the service go:
+//
+//	httpmw.WithTransports(
+//		httpmw.RecordTransport(rec, "payment"),
+//		httpmw.DeadlineTransport(budget),
+//		httpmw.PoliciesTransport(set.Service("payment")),
+//		httpmw.AttemptTransport(rec))
 func WithTransports(ts ...Transport) ClientOption {
 	return clientOption(func(c *clientConfig) { c.transports = append(c.transports, ts...) })
 }
@@ -152,8 +159,13 @@ func WithTransports(ts ...Transport) ClientOption {
 // allows them, the proxy environment is not read, and redirects are followed as
 // [ErrRedirect] tells. The name, 1 to 64 of [A-Za-z0-9._-], stands in its errors.
 //
-// A client is safe for concurrent use and made once for each downstream, not for
-// each call; CloseIdleConnections empties its pool.
+// Make one for each downstream service, third parties above all: clients share no
+// connections, so that a service which is slow can only use up its own. What else
+// can be used up (attempts, slots, tokens) is bounded by the policies that come with
+// [WithTransports]; without them, a request is sent once and nothing stops it.
+//
+// A client is safe for concurrent use and made once, not for each call;
+// CloseIdleConnections empties its pool.
 func NewClient(name string, opts ...ClientOption) (*http.Client, error) {
 	c := clientConfig{
 		endpoint:              endpoint{idleTimeout: DefaultClientIdleTimeout, maxHeaderBytes: DefaultMaxHeaderBytes},

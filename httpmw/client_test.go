@@ -273,3 +273,37 @@ func TestClientLimitsAnswerHeaders(t *testing.T) {
 		}
 	}
 }
+
+// TestClientsShareNoConnections: a third party that is slow uses up its own alone,
+// even on the same host.
+func TestClientsShareNoConnections(t *testing.T) {
+	release := make(chan struct{})
+	base, _ := listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-release
+		}
+	}), false)
+	one := []httpmw.ClientOption{httpmw.WithPlaintext(), httpmw.WithMaxIdleConnsPerHost(1), httpmw.WithMaxConnsPerHost(1)}
+	slow, other := newClient(t, one...), newClient(t, one...)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if resp, err := slow.Get(base + "/slow"); err == nil {
+			resp.Body.Close()
+		}
+	})
+	defer wg.Wait()
+	defer close(release)
+	waitFor(t, "the slow client to have no connection left", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, base, nil)
+		resp, err := slow.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return errors.Is(err, context.DeadlineExceeded)
+	})
+	if got := get(t, other, base); got.StatusCode != http.StatusOK {
+		t.Errorf("%d", got.StatusCode)
+	}
+}

@@ -18,7 +18,7 @@ import (
 
 // exampleLogger logs what is the same each time an example runs.
 func exampleLogger() *slog.Logger {
-	changing := map[string]bool{slog.TimeKey: true, "trace_id": true, "span_id": true, "duration_ms": true, "peer": true}
+	changing := map[string]bool{slog.TimeKey: true, "trace_id": true, "span_id": true, "duration_ms": true, "deadline_left_ms": true, "peer": true}
 	return slog.New(logging.NewHandler(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {

@@ -140,7 +140,7 @@ func (p *payloads) send(next http.RoundTripper, r *http.Request) (*http.Response
 func (p *payloads) tapRequest(r *http.Request) *excerpt {
 	e := &excerpt{max: p.maxBytes}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &body{ReadCloser: r.Body, read: e.add, done: func(error) {}}
+		r.Body = &body{ReadCloser: r.Body, read: e.add, end: endFunc(func(error) {})}
 	}
 	return e
 }

@@ -40,6 +40,7 @@ func PoliciesTransport(s *policies.Service, opts ...PolicingOption) Transport {
 		}
 		if p.methods == nil {
 			p.service, p.methods = s, http.NewServeMux()
+			p.methods.Handle("/", http.NotFoundHandler()) // all others: looking for what else there is costs more
 		}
 		p.methods.Handle(name, http.NotFoundHandler())
 	}
@@ -158,14 +159,20 @@ func (p *policing) attempt(c *policies.Client, req *http.Request, limit *retry.L
 			end.drop()
 		}
 	}()
-	asked := now()
+	waits := c.RateLimit != nil || c.Bulkhead != nil
+	var asked, start time.Duration
+	if waits {
+		asked = now()
+	}
 	if end.err = end.admit(c, &lease); end.err != nil {
 		end.outcome = outcomeOf(end.ctx, nil, end.err)
 		returned = true
 		return end
 	}
-	start := now()
-	if start-asked >= time.Millisecond {
+	if waits || c.Breaker != nil {
+		start = now()
+	}
+	if waits && start-asked >= time.Millisecond {
 		req = withTimeLeft(req)
 	}
 	sent = true
@@ -175,9 +182,9 @@ func (p *policing) attempt(c *policies.Client, req *http.Request, limit *retry.L
 		end.resp, end.err = nil, context.Cause(end.ctx)
 	}
 	end.judge()
-	took := now() - start
-	reported = true
-	lease.Done(end.ctx, end.outcome, took, end.retryAfter())
+	if reported = true; c.Breaker != nil {
+		lease.Done(end.ctx, end.outcome, now()-start, end.retryAfter())
+	}
 	if end.resp == nil {
 		end.slot.Done()
 	}
@@ -243,28 +250,30 @@ func (e *ending) answer(limit *retry.Limit, release func()) (*http.Response, err
 	h := &held{slot: e.slot, limit: limit, release: release}
 	switch {
 	case e.resp == nil:
-		h.over(nil)
+		h.bodyOver(nil)
 		return nil, e.err
 	case e.resp.StatusCode == http.StatusSwitchingProtocols || isEmpty(e.resp.Body):
-		h.over(nil)
+		h.bodyOver(nil)
 		return e.resp, nil
 	}
 	if e.slotted {
 		h.stop = context.AfterFunc(e.ctx, h.slot.Done)
 	}
-	watchBody(e.resp, nil, h.over)
+	h.ReadCloser, h.end = e.resp.Body, h
+	e.resp.Body = &h.body
 	return e.resp, nil
 }
 
 // held is what an attempt holds until the body of its response is over.
 type held struct {
+	body
 	slot    bulkhead.Permit
 	limit   *retry.Limit
 	release func()
 	stop    func() bool
 }
 
-func (h *held) over(error) {
+func (h *held) bodyOver(error) {
 	if h.stop != nil {
 		h.stop()
 	}
