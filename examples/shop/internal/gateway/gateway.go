@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
@@ -14,6 +15,7 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/problem"
+	"github.com/fairlead-go/fairlead/resilience/shed"
 )
 
 // OrderTimeout is how long a customer waits for an order, whatever happens
@@ -45,6 +47,19 @@ func (g *Gateway) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /orders/{id}", g.getOrder)
 	mux.HandleFunc("GET /articles/{sku}", g.getArticle)
 	mux.HandleFunc("POST /stock", g.syncStock)
+}
+
+// Priority says who is refused first when the gateway has too much to do: those who
+// only look, and last of all those who bring money. It is for shed.WithPriorities.
+func Priority(ctx context.Context, path string) shed.Priority {
+	switch {
+	case path == "/orders":
+		return shed.PriorityCritical
+	case strings.HasPrefix(path, "/articles/"):
+		return shed.PrioritySheddable
+	default:
+		return shed.ByMethod(ctx, path)
+	}
 }
 
 // Order is an order on the wire. In a request only the first four count.

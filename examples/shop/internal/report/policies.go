@@ -15,6 +15,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // Policies is what the policies of services did, by their metrics.
@@ -26,8 +28,8 @@ type Policies struct {
 // Client is what the policies of one service did to its calls to another.
 type Client struct {
 	From, To string
-	// Calls were made, Sent is how many attempts that came to. More than one
-	// attempt is by Retries or Hedges; Saved is how many of those succeeded.
+	// Calls were made, and that many attempts Sent. There are more than Calls by
+	// Retries and Hedges, Saved of which succeeded, and fewer by those Refused.
 	Calls, Sent, Retries, Hedges, Saved int
 	// Refused counts attempts that were not sent, by the policy that refused.
 	Refused map[string]int
@@ -102,11 +104,23 @@ func (p *Policies) add(service string, families map[string]*dto.MetricFamily) {
 		}
 		return clients[name]
 	}
+	for _, name := range []string{"http_client_request_duration_seconds", "rpc_client_call_duration_seconds"} {
+		for s := range series(families, name) {
+			client(s.label("server_address")).Calls += s.count()
+		}
+	}
+	for _, name := range []string{"http_client_attempt_duration_seconds", "rpc_client_attempt_duration_seconds"} {
+		for s := range series(families, name) {
+			client(s.label("server_address")).Sent += s.count()
+		}
+	}
 	for s := range series(families, "fairlead_attempts_total") {
 		client(s.label("name")).attempted(s)
 	}
 	for s := range series(families, "fairlead_calls_not_retried_total") {
-		client(s.label("name")).GivenUp[s.label("reason")] += s.count()
+		if reason := s.label("reason"); reason != retry.ReasonNotRetryable {
+			client(s.label("name")).GivenUp[reason] += s.count()
+		}
 	}
 	for s := range series(families, "fairlead_policy_rejections_total") {
 		refused := server.Refused
@@ -149,25 +163,17 @@ var healthRoutes = []string{"/livez", "/readyz", "/healthz"}
 
 // attempted adds a series of fairlead_attempts_total.
 func (c *Client) attempted(s sample) {
-	n := s.count()
-	first, hedge := s.label("attempt") == "first", s.label("policy") == "hedge"
-	switch {
-	case first:
-		c.Calls += n
-	case hedge:
-		c.Hedges += n
-	default:
-		c.Retries += n
+	outcome := s.label("outcome")
+	if s.label("attempt") == "first" || outcome == "rejected" { // before it was sent
+		return
 	}
-	switch s.label("outcome") {
-	case "rejected": // before it was sent
-	case "ok":
-		c.Sent += n
-		if !first {
-			c.Saved += n
-		}
-	default:
-		c.Sent += n
+	if s.label("policy") == "hedge" {
+		c.Hedges += s.count()
+	} else {
+		c.Retries += s.count()
+	}
+	if outcome == "ok" {
+		c.Saved += s.count()
 	}
 }
 

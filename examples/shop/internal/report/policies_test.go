@@ -35,7 +35,8 @@ func decisions(t *testing.T) *prometheus.Registry {
 	attempt(retry, 1, resilience.OutcomeTransient, true, "")
 	attempt(retry, 2, resilience.OutcomeOK, false, "")
 	attempt(retry, 1, resilience.OutcomeTransient, false, "retry budget exhausted")
-	attempt(retry, 1, resilience.OutcomeRejected, false, "not retryable")
+	attempt(retry, 1, resilience.OutcomeTransient, true, "")
+	attempt(retry, 2, resilience.OutcomeRejected, false, "not retryable")
 	attempt(hedge, 1, resilience.OutcomeCanceled, false, "another attempt answered first")
 	attempt(hedge, 2, resilience.OutcomeOK, false, "")
 	obs.Rejected(ctx, &resilience.RejectedError{Policy: resilience.PolicyBreaker, Name: "payment", Reason: "open"})
@@ -48,6 +49,14 @@ func decisions(t *testing.T) *prometheus.Registry {
 			Budgets:  []metrics.BudgetState{{Name: "payment", Remaining: 2.25}},
 		}
 	})
+	calls := set.HTTPClient("POST", "http", "payment", 0)
+	for range 6 {
+		calls.Begin()
+		calls.End(http.StatusCreated, "", time.Second, metrics.Exemplar{})
+	}
+	for range 7 {
+		calls.Attempt(http.StatusCreated, "", time.Second, metrics.Exemplar{})
+	}
 	for route, method := range map[string]string{"/charges": "POST", "/readyz": "GET"} {
 		requests := set.HTTPServer(method, "http")
 		requests.Begin()
@@ -66,9 +75,9 @@ func TestPolicies(t *testing.T) {
 	want := report.Policies{
 		Clients: []report.Client{
 			{
-				From: "order", To: "payment", Calls: 5, Sent: 6, Retries: 1, Hedges: 1, Saved: 2,
+				From: "order", To: "payment", Calls: 6, Sent: 7, Retries: 1, Hedges: 1, Saved: 2,
 				Refused: map[string]int{"breaker": 1},
-				GivenUp: map[string]int{"retry budget exhausted": 1, "not retryable": 1},
+				GivenUp: map[string]int{"retry budget exhausted": 1},
 				Budget:  2.25, Breaker: "half-open", Trips: 1,
 			},
 			{From: "order", To: "stock unknown", FellBack: 1, Budget: -1, Refused: map[string]int{}, GivenUp: map[string]int{}},
@@ -79,7 +88,7 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("policies (-want +got):\n%s", diff)
 	}
 	const table = `  calls                  made  sent  retries  hedges  saved  fell back  budget  breaker               refused    given up
-  order → payment        5     6     1        1       2      -          2.2     half-open, opened 1×  breaker 1  not retryable 1, retry budget exhausted 1
+  order → payment        6     7     1        1       2      -          2.2     half-open, opened 1×  breaker 1  retry budget exhausted 1
   order → stock unknown  -     -     -        -       -      1          -                             -          -
 
   servers  received  refused
