@@ -125,18 +125,21 @@ func retryAfter(res retry.Result) time.Duration {
 	return 0
 }
 
-// over frees the attempt's place in the bulkhead and finishes its record: it ended with
-// err. Only the first time counts, from whatever goroutine.
-func (a *attempt) over(err error, at net.Addr) {
-	a.slot.Done()
-	if a.record == nil {
-		return
-	}
-	if at != nil {
+// sentTo notes where the attempt was sent to, if that is known.
+func (a *attempt) sentTo(at net.Addr) {
+	if a.record != nil && at != nil {
 		a.record.SetPeer(at)
 	}
-	st := status.Convert(err)
-	a.record.Finish(clientStatuses.ofCode(st.Code()), st.Message())
+}
+
+// over frees the attempt's place in the bulkhead and finishes its record: it ended with
+// err. Only the first time counts, from whatever goroutine.
+func (a *attempt) over(err error) {
+	a.slot.Done()
+	if a.record != nil {
+		st := status.Convert(err)
+		a.record.Finish(clientStatuses.ofCode(st.Code()), st.Message())
+	}
 }
 
 // origin is where now counts from. Its value does not matter.

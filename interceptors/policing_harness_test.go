@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/fairlead-go/fairlead/interceptors"
@@ -237,6 +239,32 @@ func dial(t testing.TB, s *service, is ...interceptors.ClientInterceptor) testgr
 	t.Helper()
 	return testgrpc.NewTestServiceClient(serve(t, s, nil, interceptors.DialOptions(is...)))
 }
+
+// serveClient runs s on loopback memory and returns a client of [interceptors.NewClient]
+// that would retry by gRPC's own means.
+func serveClient(t testing.TB, s *service, opts ...interceptors.ClientOption) *interceptors.Client {
+	t.Helper()
+	lis := bufconn.Listen(1 << 20)
+	srv := grpc.NewServer()
+	testgrpc.RegisterTestServiceServer(srv, s)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = srv.Serve(lis) })
+	cc, err := interceptors.NewClient("passthrough:///inventory", append(opts, interceptors.WithPlaintext(),
+		interceptors.WithDialOptions(retrying(), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return lis.DialContext(ctx)
+		})))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cc.Close()
+		srv.Stop()
+		wg.Wait()
+	})
+	return cc
+}
+
+const unaryMethod = testgrpc.TestService_UnaryCall_FullMethodName
 
 // wantAttempts checks an error of attempts made in vain; reason "" is for an error that
 // is none.

@@ -145,7 +145,9 @@ func TestRetryLimits(t *testing.T) {
 		{name: "switched off", options: []retry.Option{retry.WithMaxAttempts(1)}, want: 1, code: codes.Unavailable},
 		{name: "budget", budget: true, want: 2, reason: retry.ReasonBudget, code: codes.Unavailable},
 		{name: "deadline too near", options: []retry.Option{retry.WithBackoff(time.Nanosecond, time.Nanosecond), retry.WithAttemptEstimate(time.Second)},
-			ctx:  func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, time.Second) },
+			ctx: func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, time.Second)
+			},
 			want: 1, reason: retry.ReasonDeadline, code: codes.Unavailable},
 		{name: "nested", ctx: func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return retry.WithPreviousAttempts(ctx, 1), func() {}

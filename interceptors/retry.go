@@ -92,7 +92,8 @@ func (c *unaryCall) send(ctx context.Context, a *unaryAttempt) retry.Result {
 	err := c.invoke(a.start(c.recorder), c.method, c.req, a.reply, c.cc, a.opts...)
 	err = reconstructed(err, c.cc.Target())
 	res := a.result(err, a.trailer)
-	a.over(err, a.peer.Addr)
+	a.sentTo(a.peer.Addr)
+	a.over(err)
 	a.report(res)
 	a.concluded = true
 	return res
@@ -103,7 +104,7 @@ func (c *unaryCall) send(ctx context.Context, a *unaryAttempt) retry.Result {
 func (a *unaryAttempt) abandoned() {
 	if !a.concluded {
 		a.lease.Release()
-		a.over(errPanic, nil)
+		a.over(errPanic)
 	}
 }
 

@@ -141,19 +141,21 @@ func (s *policedStream) options(a *streamAttempt) []grpc.CallOption {
 }
 
 // closed is called when gRPC is done with the stream of an attempt, on whatever
-// goroutine: with what was received, or because the context ended or the connection was
-// closed, and then perhaps nobody is there to receive it.
+// goroutine. Unless the context ended or the connection was closed, somebody is there to
+// whom it returns that.
 func (s *policedStream) closed(a *streamAttempt, err error) {
-	a.over(err, a.peer.Addr)
-	if err == nil {
-		return // somebody has received that
+	a.sentTo(a.peer.Addr)
+	if err == nil || !isGivenUp(err) {
+		return
 	}
 	answered, alone := s.answered.Load() == a, a.busy.Load() == 0
-	if alone && isGivenUp(err) {
+	if alone {
 		a.lease.Release()
 	}
 	if answered || alone {
-		a.end(err) // and not while somebody has yet to see by the context who ended it
+		a.end(err)
+	} else {
+		a.over(err) // its context has to say yet who ended it
 	}
 	gone := status.Code(err) == codes.Canceled && !a.timedOut()
 	if answered || gone || s.ctx.Err() != nil {
@@ -250,7 +252,7 @@ func (s *policedStream) end(err error) error {
 // end frees what the attempt holds: its stream ended with err. It may be called more
 // than once, from whatever goroutine.
 func (a *streamAttempt) end(err error) {
-	a.over(err, nil)
+	a.over(err)
 	a.limit.End()
 	if a.cancel != nil {
 		a.cancel()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // TestClientStreamEnds: whatever ends a client's stream ends its record, once,
@@ -74,38 +75,58 @@ func TestClientStreamEnds(t *testing.T) {
 				}
 			}},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				tel := newTelemetry(t, sdktrace.AlwaysSample())
-				is := []interceptors.ClientInterceptor{interceptors.Record(tel.recorder)}
-				if tc.limit > 0 {
-					is = append(is, interceptors.Deadline(budget(t, ctxutil.WithMaxTimeout(tc.limit))))
-				}
-				server := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
-					<-ss.Context().Done()
-					return ss.Context().Err()
-				}}
-				cc := serve(t, server, nil, interceptors.DialOptions(is...))
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				cs, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(ctx)
-				if err != nil {
-					t.Fatal(err)
-				}
-				tc.do(ctx, cancel, cc, cs)
-				synctest.Wait()
+		for _, below := range []string{"nothing", "policies", "a breaker", "policies and attempts"} {
+			t.Run(tc.name+"/above "+below, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					tel := newTelemetry(t, sdktrace.AlwaysSample())
+					is := []interceptors.ClientInterceptor{interceptors.Record(tel.recorder)}
+					if tc.limit > 0 {
+						is = append(is, interceptors.Deadline(budget(t, ctxutil.WithMaxTimeout(tc.limit))))
+					}
+					places, spans := newBulkhead(1), 1
+					switch below {
+					case "policies":
+						is = append(is, interceptors.Retry(retrier()), interceptors.Breaker(newBreaker()), interceptors.Bulkhead(places))
+					case "a breaker":
+						is = append(is, interceptors.Breaker(newBreaker()))
+					case "policies and attempts":
+						is = append(is, interceptors.Retry(retrier(retry.WithPerTryTimeout(time.Hour))), interceptors.Bulkhead(places), interceptors.Attempts(tel.recorder))
+						spans = 2
+					}
+					server := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+						<-ss.Context().Done()
+						return ss.Context().Err()
+					}}
+					cc := serve(t, server, nil, interceptors.DialOptions(is...))
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					cs, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(ctx)
+					if err != nil {
+						t.Fatal(err)
+					}
+					tc.do(ctx, cancel, cc, cs)
+					synctest.Wait()
 
-				tel.noneLeft(t)
-				tel.idle(t)
-				span := tel.one(t, trace.SpanKindClient)
-				if got := span.EndTime().Sub(span.StartTime()); got != tc.after {
-					t.Errorf("the span took %v, want %v", got, tc.after)
-				}
-				checkLine(t, tel.logs.withMessage(t, "rpc client call"), map[string]any{
-					"rpc.response.status_code": tc.code, "outcome": tc.outcome,
+					tel.noneLeft(t)
+					tel.idle(t)
+					ended := tel.ended(trace.SpanKindClient)
+					if len(ended) != spans {
+						t.Fatalf("%d spans, want %d", len(ended), spans)
+					}
+					for _, span := range ended {
+						if got := span.EndTime().Sub(span.StartTime()); got != tc.after {
+							t.Errorf("span %s took %v, want %v", span.Name(), got, tc.after)
+						}
+					}
+					checkLine(t, tel.logs.withMessage(t, "rpc client call"), map[string]any{
+						"rpc.response.status_code": tc.code, "outcome": tc.outcome,
+					})
+					if n := places.Snapshot().InFlight; n != 0 {
+						t.Errorf("%d places taken after the end", n)
+					}
 				})
 			})
-		})
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // retrying makes grpc-go try calls up to four times by itself.
@@ -104,66 +105,89 @@ func TestRetriedCallIsOneCall(t *testing.T) {
 	}
 }
 
-// TestGRPCAttempts: asked for, each attempt is a child of the call's span and the
+// retriers are the ways to retry, with what makes their attempts visible.
+var retriers = []struct {
+	name    string
+	options func(*record.Recorder) []grpc.DialOption
+}{
+	{"gRPC", func(r *record.Recorder) []grpc.DialOption {
+		return append(interceptors.DialOptions(interceptors.Record(r)), retrying(), interceptors.GRPCAttempts(r))
+	}},
+	{"policies", func(r *record.Recorder) []grpc.DialOption {
+		return interceptors.DialOptions(interceptors.Record(r), interceptors.Retry(patient()), interceptors.Attempts(r))
+	}},
+	{"policies, in layers", func(r *record.Recorder) []grpc.DialOption {
+		return interceptors.DialOptions(interceptors.Record(r), interceptors.Retry(patient()), interceptors.ClientFuncs{},
+			interceptors.Breaker(newBreaker()), interceptors.ClientFuncs{}, interceptors.Attempts(r))
+	}},
+}
+
+// patient is a policy that waits between attempts.
+func patient() *retry.Policy {
+	return retrier(retry.WithBackoff(time.Hour, time.Hour), retry.WithMaxAttempts(4))
+}
+
+// TestAttempts: asked for, each attempt is a child of the call's span and the
 // parent of the server's, and an observation of its own.
-func TestGRPCAttempts(t *testing.T) {
-	for _, kind := range callKinds {
-		t.Run(kind.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				tel := newTelemetry(t, sdktrace.AlwaysSample())
-				server := newTelemetry(t, sdktrace.AlwaysSample())
-				cc := serve(t, flaky(2), interceptors.ServerOptions(interceptors.Record(server.recorder)),
-					append(interceptors.DialOptions(interceptors.Record(tel.recorder)), retrying(), interceptors.GRPCAttempts(tel.recorder)))
-				if err := kind.call(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
-					t.Fatal(err)
-				}
-				synctest.Wait()
-				tel.noneLeft(t)
-				tel.idle(t)
-				ended := tel.ended(trace.SpanKindClient)
-				if len(ended) != 4 {
-					t.Fatalf("%d client spans, want the call's and three attempts", len(ended))
-				}
-				call, attempts := ended[3], ended[:3] // the call's ends last
-				name := "Attempt." + strings.ReplaceAll(kind.method, "/", ".")
-				codeNames := []string{"UNAVAILABLE", "UNAVAILABLE", "OK"}
-				for i, a := range attempts {
-					if a.Name() != name || a.Parent().SpanID() != call.SpanContext().SpanID() {
-						t.Errorf("attempt %d: span %q under %v, want %q under the call %v", i, a.Name(), a.Parent(), name, call.SpanContext())
+func TestAttempts(t *testing.T) {
+	for _, by := range retriers {
+		for _, kind := range callKinds {
+			t.Run(by.name+"/"+kind.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					tel := newTelemetry(t, sdktrace.AlwaysSample())
+					server := newTelemetry(t, sdktrace.AlwaysSample())
+					cc := serve(t, flaky(2), interceptors.ServerOptions(interceptors.Record(server.recorder)), by.options(tel.recorder))
+					if err := kind.call(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
+						t.Fatal(err)
 					}
-					attrs := attrsOf(a)
-					if got := attrs["rpc.response.status_code"].AsString(); got != codeNames[i] {
-						t.Errorf("attempt %d: code %q, want %q", i, got, codeNames[i])
+					synctest.Wait()
+					tel.noneLeft(t)
+					tel.idle(t)
+					ended := tel.ended(trace.SpanKindClient)
+					if len(ended) != 4 {
+						t.Fatalf("%d client spans, want the call's and three attempts", len(ended))
 					}
-					if got := attrs["previous-rpc-attempts"].AsInt64(); got != int64(i) || attrs["transparent-retry"].AsBool() {
-						t.Errorf("attempt %d: previous-rpc-attempts = %d, transparent-retry = %v", i, got, attrs["transparent-retry"].AsBool())
+					call, attempts := ended[3], ended[:3] // the call's ends last
+					name := "Attempt." + strings.ReplaceAll(kind.method, "/", ".")
+					codeNames := []string{"UNAVAILABLE", "UNAVAILABLE", "OK"}
+					for i, a := range attempts {
+						if a.Name() != name || a.Parent().SpanID() != call.SpanContext().SpanID() {
+							t.Errorf("attempt %d: span %q under %v, want %q under the call %v", i, a.Name(), a.Parent(), name, call.SpanContext())
+						}
+						attrs := attrsOf(a)
+						if got := attrs["rpc.response.status_code"].AsString(); got != codeNames[i] {
+							t.Errorf("attempt %d: code %q, want %q", i, got, codeNames[i])
+						}
+						if got := attrs["previous-rpc-attempts"].AsInt64(); got != int64(i) || attrs["transparent-retry"].AsBool() {
+							t.Errorf("attempt %d: previous-rpc-attempts = %d, transparent-retry = %v", i, got, attrs["transparent-retry"].AsBool())
+						}
+						if got := attrs["network.peer.address"].AsString(); got != "bufconn" {
+							t.Errorf("attempt %d: network.peer.address = %q", i, got)
+						}
+						if (a.Status().Description == "not yet") != (codeNames[i] != "OK") {
+							t.Errorf("attempt %d: status %v", i, a.Status())
+						}
 					}
-					if got := attrs["network.peer.address"].AsString(); got != "bufconn" {
-						t.Errorf("attempt %d: network.peer.address = %q", i, got)
+					served := server.ended(trace.SpanKindServer)
+					if len(served) != 3 {
+						t.Fatalf("%d server spans, want 3", len(served))
 					}
-					if (a.Status().Description == "not yet") != (codeNames[i] != "OK") {
-						t.Errorf("attempt %d: status %v", i, a.Status())
+					for i, s := range served {
+						if s.Parent().SpanID() != attempts[i].SpanContext().SpanID() {
+							t.Errorf("server span %d is under %v, want attempt %v", i, s.Parent(), attempts[i].SpanContext())
+						}
 					}
-				}
-				served := server.ended(trace.SpanKindServer)
-				if len(served) != 3 {
-					t.Fatalf("%d server spans, want 3", len(served))
-				}
-				for i, s := range served {
-					if s.Parent().SpanID() != attempts[i].SpanContext().SpanID() {
-						t.Errorf("server span %d is under %v, want attempt %v", i, s.Parent(), attempts[i].SpanContext())
+					checkLine(t, tel.logs.withMessage(t, "rpc client call"), map[string]any{
+						"rpc.response.status_code": "OK", "attempts": 3.0, "span_id": call.SpanContext().SpanID().String(),
+						"duration_ms": float64(call.EndTime().Sub(call.StartTime())) / float64(time.Millisecond),
+					})
+					if got := call.EndTime().Sub(call.StartTime()); got == 0 {
+						t.Error("the call took no time, though it waited between attempts")
 					}
-				}
-				checkLine(t, tel.logs.withMessage(t, "rpc client call"), map[string]any{
-					"rpc.response.status_code": "OK", "attempts": 3.0, "span_id": call.SpanContext().SpanID().String(),
-					"duration_ms": float64(call.EndTime().Sub(call.StartTime())) / float64(time.Millisecond),
+					checkAttemptSeries(t, tel, attempts)
 				})
-				if got := call.EndTime().Sub(call.StartTime()); got == 0 {
-					t.Error("the call took no time, though it waited between attempts")
-				}
-				checkAttemptSeries(t, tel, attempts)
 			})
-		})
+		}
 	}
 }
 
@@ -192,9 +216,9 @@ func hasLabel(ex *dto.Exemplar, name, value string) bool {
 	return slices.ContainsFunc(ex.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == name && l.GetValue() == value })
 }
 
-// TestGRPCAttemptsKeepToTheRules: no identity to hosts that may not be told, none
+// TestAttemptsKeepToTheRules: no identity to hosts that may not be told, none
 // that no tracer knows, and nothing of calls without a record.
-func TestGRPCAttemptsKeepToTheRules(t *testing.T) {
+func TestAttemptsKeepToTheRules(t *testing.T) {
 	for _, tc := range []struct {
 		name, target string
 		recorded     bool
@@ -206,35 +230,44 @@ func TestGRPCAttemptsKeepToTheRules(t *testing.T) {
 		{name: "without SDK", target: "passthrough:///inventory", recorded: true, want: []string{"x-trace-id"}},
 		{name: "without record", target: "passthrough:///inventory", sdk: true},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var opts []record.Option
-			if !tc.sdk {
-				opts = append(opts, record.WithTracerProvider(noop.NewTracerProvider()))
-			}
-			tel := newTelemetry(t, sdktrace.AlwaysSample(), opts...)
-			var md metadata.MD
-			do := []grpc.DialOption{interceptors.GRPCAttempts(tel.recorder)}
-			if tc.recorded {
-				do = append(do, interceptors.DialOptions(interceptors.Record(tel.recorder))...)
-			}
-			cc := serveAt(t, tc.target, &service{handle: func(ctx context.Context) error {
-				md, _ = metadata.FromIncomingContext(ctx)
-				return nil
-			}}, nil, do)
-			if err := callUnary(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, key := range []string{"traceparent", "tracestate", "baggage", "x-trace-id"} {
-				if len(md.Get(key)) > 0 {
-					got = append(got, key)
+		for _, by := range []string{"gRPC", "policies"} {
+			t.Run(tc.name+"/"+by, func(t *testing.T) {
+				var opts []record.Option
+				if !tc.sdk {
+					opts = append(opts, record.WithTracerProvider(noop.NewTracerProvider()))
 				}
-			}
-			if !slices.Equal(got, tc.want) {
-				t.Errorf("sent %v, want %v", got, tc.want)
-			}
-			tel.noneLeft(t)
-		})
+				tel := newTelemetry(t, sdktrace.AlwaysSample(), opts...)
+				var md metadata.MD
+				var is []interceptors.ClientInterceptor
+				var do []grpc.DialOption
+				if tc.recorded {
+					is = append(is, interceptors.Record(tel.recorder))
+				}
+				if by == "gRPC" {
+					do = append(do, interceptors.GRPCAttempts(tel.recorder))
+				} else {
+					is = append(is, interceptors.Attempts(tel.recorder))
+				}
+				do = append(do, interceptors.DialOptions(is...)...)
+				cc := serveAt(t, tc.target, &service{handle: func(ctx context.Context) error {
+					md, _ = metadata.FromIncomingContext(ctx)
+					return nil
+				}}, nil, do)
+				if err := callUnary(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, key := range []string{"traceparent", "tracestate", "baggage", "x-trace-id"} {
+					if len(md.Get(key)) > 0 {
+						got = append(got, key)
+					}
+				}
+				if !slices.Equal(got, tc.want) {
+					t.Errorf("sent %v, want %v", got, tc.want)
+				}
+				tel.noneLeft(t)
+			})
+		}
 	}
 }
 
