@@ -43,7 +43,7 @@ func newRecorder() *record.Recorder {
 	return rec
 }
 
-// greeter serves the unary call of the examples.
+// greeter serves the unary call of the examples, and a client's stream.
 type greeter struct {
 	testgrpc.UnimplementedTestServiceServer
 	answer func(ctx context.Context) error
@@ -51,6 +51,18 @@ type greeter struct {
 
 func (g greeter) UnaryCall(ctx context.Context, _ *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
 	return &testgrpc.SimpleResponse{}, g.answer(ctx)
+}
+
+func (g greeter) StreamingInputCall(ss testgrpc.TestService_StreamingInputCallServer) error {
+	for {
+		if _, err := ss.Recv(); err != nil {
+			break
+		}
+	}
+	if err := g.answer(ss.Context()); err != nil {
+		return err
+	}
+	return ss.SendAndClose(&testgrpc.StreamingInputCallResponse{})
 }
 
 // connect serves in memory, and returns a connection to what is served and what
