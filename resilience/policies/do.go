@@ -16,8 +16,9 @@ import (
 
 // Do makes a call of a kind that has no adapter, as often as it takes and the policies
 // allow. f makes one attempt and says how it ended; it is not called for one that is
-// refused, which ends as [resilience.OutcomeRejected]. If calls are hedged, it must be
-// safe for concurrent use. A panic of f passes through.
+// refused, which ends as [resilience.OutcomeRejected]. A failure that is transient, or
+// due to time, is put down to what ended the attempt's context if that has ended. If
+// calls are hedged, f must be safe for concurrent use. A panic of f passes through.
 func (c *Client) Do(ctx context.Context, f func(context.Context, retry.Attempt) retry.Result) retry.Summary {
 	switch {
 	case c.Hedge != nil:
@@ -47,9 +48,22 @@ func (c *Client) attempt(ctx context.Context, a retry.Attempt, f func(context.Co
 	start := now()
 	res := f(ctx, a)
 	took := now() - start
+	res.Outcome = whose(ctx, res.Outcome)
 	retryAfter, _ := res.Pushback.After()
 	permit.Done(ctx, res.Outcome, took, retryAfter)
 	return res
+}
+
+// whose returns how an attempt ended whose function said outcome: not every one looks
+// whether it was the end of ctx that made its call fail, nor who ended that.
+func whose(ctx context.Context, outcome resilience.Outcome) resilience.Outcome {
+	switch outcome {
+	case resilience.OutcomeTransient, resilience.OutcomeCanceled, resilience.OutcomeCallerDeadline, resilience.OutcomeTimeout:
+		if by := ended.By(ctx); by != resilience.OutcomeOK {
+			return by
+		}
+	}
+	return outcome
 }
 
 // origin is where now counts from. Its value does not matter.

@@ -189,6 +189,56 @@ func TestDoMeasuresTheAttempt(t *testing.T) {
 	})
 }
 
+// A caller that gives up is not the service's fault, whatever the function makes of it;
+// a service that exceeds our time limit is.
+func TestDoTellsWhoEndedTheAttempt(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	giveUp := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(limit/2, cancel)
+		return ctx, cancel
+	}
+	for _, tc := range []struct {
+		name    string
+		opts    []policies.ClientOption
+		end     func(context.Context) (context.Context, context.CancelFunc)
+		says    resilience.Outcome
+		want    resilience.Outcome
+		counted int
+	}{
+		{"canceled", nil, giveUp, resilience.OutcomeTransient, resilience.OutcomeCanceled, 0},
+		{"caller's deadline", nil, func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, limit)
+		}, resilience.OutcomeTimeout, resilience.OutcomeCallerDeadline, 0},
+		{"our time limit", []policies.ClientOption{policies.Retry(retry.WithPerTryTimeout(limit))}, nil, resilience.OutcomeCanceled, resilience.OutcomeTimeout, 1},
+		{"an answer all the same", nil, giveUp, resilience.OutcomeOverload, resilience.OutcomeOverload, 1},
+		{"nothing ended", nil, nil, resilience.OutcomeTransient, resilience.OutcomeTransient, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := client(t, append(tc.opts, policies.Retry(retry.WithMaxAttempts(1)))...)
+				ctx := t.Context()
+				if tc.end != nil {
+					var cancel context.CancelFunc
+					ctx, cancel = tc.end(ctx)
+					defer cancel()
+				}
+				got := c.Do(ctx, func(ctx context.Context, _ retry.Attempt) retry.Result {
+					time.Sleep(limit)
+					synctest.Wait()
+					return retry.Result{Outcome: tc.says, Err: errDown}
+				})
+				if got.Outcome != tc.want {
+					t.Errorf("ended as %v, want %v", got.Outcome, tc.want)
+				}
+				if b := c.Breaker.Snapshot(); b.Failures != tc.counted || b.Successes != 0 {
+					t.Errorf("%d failures and %d successes counted, want %d and none", b.Failures, b.Successes, tc.counted)
+				}
+			})
+		})
+	}
+}
+
 func TestDoTellsWhoEndedTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := client(t, policies.RateLimit(1, 1))

@@ -143,6 +143,26 @@ func TestOperatorsForceABreaker(t *testing.T) {
 	}
 }
 
+// The bound holds for those that come at the same time, too.
+func TestServicesAreBoundedAtOnce(t *testing.T) {
+	for range 200 {
+		s := mustNew(t, policies.WithMaxServices(1))
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				<-start
+				s.Service(fmt.Sprint(i))
+			})
+		}
+		close(start)
+		wg.Wait()
+		if got := len(s.Services()); got != 1 {
+			t.Fatalf("%d services, want 1", got)
+		}
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	s := mustNew(t, policies.WithMaxServices(20), policies.WithDefaults(policies.Bulkhead(100), policies.Method("/a/", policies.Hedge())))
 	var first sync.Map

@@ -96,6 +96,10 @@ func TestLayersThatDoNotGoTogether(t *testing.T) {
 			"server:\n  shed: {min_limit: 50, initial_limit: sixty}",
 			"policyfile:2:40: server.shed.initial_limit sixty: must be a whole number such as 3",
 		}, {
+			"not for want of what cannot be read inside it",
+			"server:\n  shed: {min_limit: 50, cpu: {target: high}}",
+			"policyfile:2:39: server.shed.cpu.target high: must be a number such as 0.5",
+		}, {
 			"not for want of what cannot be read elsewhere",
 			"defaults: {retry: {per_try_timeout: 2s}}\nservices:\n  a:\n    retry: {overall_timeout: 1s, per_try_timeout: half}",
 			"policyfile:4:51: services.a.retry.per_try_timeout half: must be a duration with its unit, such as 200ms or 1m30s",
@@ -167,7 +171,7 @@ func TestIsBounded(t *testing.T) {
 	}
 	many.WriteString("}\n")
 	for _, tc := range []struct{ name, file, want string }{
-		{"aliases", bomb.String(), "must have at most 100000 values, with those that aliases repeat"},
+		{"aliases", bomb.String(), "must have at most 20000 values, with those that aliases repeat"},
 		{"methods", many.String(), "policyfile:1:1: 10201 methods: must be at most 10000 over all services, with those of the defaults"},
 		{"depth", strings.Repeat("[", 20_000), "policyfile:1:1: must be YAML or JSON: exceeded max depth of 10000"},
 	} {
@@ -176,7 +180,7 @@ func TestIsBounded(t *testing.T) {
 			if _, err := policyfile.Parse([]byte(tc.file)); !strings.Contains(text(err), tc.want) {
 				t.Errorf("got  %v\nwant %s", err, tc.want)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})

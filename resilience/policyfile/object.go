@@ -110,7 +110,7 @@ func (o *object) inner(key string, read func(*object)) {
 	if !ok {
 		return
 	}
-	in := o.parser.object(at.node, at.field)
+	in := o.object(at.node, at.field)
 	read(in)
 	in.end()
 	o.broken = o.broken || in.broken
@@ -158,7 +158,7 @@ func (o *object) policy(where part, key string, off func(), read func(*object)) 
 	case ok:
 		in.labels = map[string]place{}
 	case at.node.Kind == yaml.MappingNode:
-		in = o.parser.object(at.node, at.field)
+		in = o.object(at.node, at.field)
 	default:
 		o.fail(at.node, at.field, shown(at.node), "must be a mapping, on or off")
 		o.parser.broken = true

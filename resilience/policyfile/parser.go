@@ -15,7 +15,7 @@ import (
 )
 
 // maxValues bounds what a file may come to when its aliases are followed.
-const maxValues = 100_000
+const maxValues = 20_000
 
 // parser reads one file and collects what is wrong with it.
 type parser struct {

@@ -58,7 +58,7 @@ func outcomes(p *parser, at place) ([]resilience.Outcome, bool) {
 			return nil, false
 		}
 		o, ok := outcomesByName[n.Value]
-		if !ok || n.ShortTag() != "!!str" || n.Kind != yaml.ScalarNode {
+		if !ok {
 			p.fail(n, at.field, shown(n), "must be an outcome: one of "+strings.Join(outcomeNames, ", "))
 			fine = false
 			continue
