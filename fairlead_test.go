@@ -163,8 +163,8 @@ func TestOneTraceThroughTwoServices(t *testing.T) {
 			covered++
 		}
 	}
-	if covered != 4 {
-		t.Errorf("the trace has %d spans, want 4: two HTTP, two gRPC", covered)
+	if covered != 6 {
+		t.Errorf("the trace has %d spans, want 6: two HTTP, two gRPC, and each client's one attempt", covered)
 	}
 	handled := 0
 	for line := range strings.Lines(logs.String()) {

@@ -20,6 +20,7 @@ import (
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/metrics"
 	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience/policies"
 )
 
 // Defaults of a [Service].
@@ -65,6 +66,7 @@ type config struct {
 	server        []interceptors.ServerInterceptor
 	client        []interceptors.ClientInterceptor
 	middleware    []httpmw.Middleware
+	policies      []policies.Option
 	serverTimeout time.Duration
 	drainTimeout  time.Duration
 	noSignals     bool

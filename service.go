@@ -28,6 +28,7 @@ import (
 	"github.com/fairlead-go/fairlead/logging"
 	"github.com/fairlead-go/fairlead/metrics"
 	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience/policies"
 )
 
 // telemetryTimeout bounds starting the SDK, and flushing it at the end.
@@ -42,6 +43,8 @@ type Service struct {
 	registry  *prometheus.Registry
 	logger    *slog.Logger
 	recorder  *record.Recorder
+	metrics   *metrics.Set
+	policies  *policies.Set
 	health    *health.Set
 	budget    ctxutil.Budget // of calls made
 
@@ -67,7 +70,7 @@ func New(name string, opts ...Option) (*Service, error) {
 	}
 	s := &Service{config: c, health: health.NewSet(), mux: http.NewServeMux()}
 	for _, step := range []func() error{
-		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
+		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpPolicies, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
 	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("fairlead: New: %w", errors.Join(err, s.Close()))
@@ -113,8 +116,8 @@ func (s *Service) setUpTelemetry() error {
 
 func (s *Service) setUpRecorder() error {
 	s.logger = slog.New(s.logHandler())
-	set, err := metrics.New(s.registry, s.config.metricOptions...)
-	if err != nil {
+	var err error
+	if s.metrics, err = metrics.New(s.registry, s.config.metricOptions...); err != nil {
 		return err
 	}
 	redactor, err := logging.NewRedactor()
@@ -122,7 +125,7 @@ func (s *Service) setUpRecorder() error {
 		return err
 	}
 	opts := []record.Option{
-		record.WithMetrics(set),
+		record.WithMetrics(s.metrics),
 		record.WithLogger(s.logger),
 		record.WithRedact(redactor.Attr),
 	}
@@ -282,47 +285,4 @@ func (s *Service) Addr(protocol string) string {
 		}
 	}
 	return ""
-}
-
-// Dial returns a connection to a gRPC target, to be made once and shared. The
-// service closes it when it ends. Options add to the service's own.
-func (s *Service) Dial(target string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
-	all := []interceptors.ClientOption{interceptors.WithClientInterceptors(
-		interceptors.Record(s.recorder), interceptors.Deadline(s.budget))}
-	switch {
-	case s.config.plaintext:
-		all = append(all, interceptors.WithPlaintext())
-	case s.config.clientTLS != nil:
-		all = append(all, interceptors.WithTLS(s.config.clientTLS))
-	}
-	all = append(all, interceptors.WithClientInterceptors(s.config.client...))
-	cc, err := interceptors.NewClient(target, append(all, opts...)...)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients = append(s.clients, cc)
-	return cc, nil
-}
-
-// HTTPClient returns a client for the downstream service called name, with a
-// pool of its own, to be made once and shared. Options add to the service's own.
-func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Client, error) {
-	all := []httpmw.ClientOption{httpmw.WithTransports(
-		httpmw.RecordTransport(s.recorder, name), httpmw.DeadlineTransport(s.budget))}
-	switch {
-	case s.config.plaintext:
-		all = append(all, httpmw.WithPlaintext())
-	case s.config.clientTLS != nil:
-		all = append(all, httpmw.WithTLS(s.config.clientTLS))
-	}
-	client, err := httpmw.NewClient(name, append(all, opts...)...)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.idle = append(s.idle, client)
-	return client, nil
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fairlead
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/interceptors"
+)
+
+// Dial returns a connection to a gRPC target, to be made once and shared. The
+// service closes it when it ends. Options add to the service's own.
+//
+// The policies of its calls ([WithPolicies]) are those of the service that the
+// target names: what is left of it without scheme, authority, port and query,
+// such as "inventory" of "dns:///inventory:8443"; see [Service.DialAs].
+func (s *Service) Dial(target string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
+	return s.DialAs(serviceName(target), target, opts...)
+}
+
+// DialAs is Dial for a target that does not name the downstream service, such as
+// an address: name is what its policies are called.
+func (s *Service) DialAs(name, target string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
+	all := []interceptors.ClientOption{interceptors.WithClientInterceptors(
+		interceptors.Record(s.recorder),
+		interceptors.Deadline(s.budget),
+		interceptors.Policies(s.policies.Service(name)),
+		interceptors.Attempts(s.recorder))}
+	switch {
+	case s.config.plaintext:
+		all = append(all, interceptors.WithPlaintext())
+	case s.config.clientTLS != nil:
+		all = append(all, interceptors.WithTLS(s.config.clientTLS))
+	}
+	all = append(all, interceptors.WithClientInterceptors(s.config.client...))
+	cc, err := interceptors.NewClient(target, append(all, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, cc)
+	return cc, nil
+}
+
+// serviceName returns the name in a gRPC target: "inventory" of
+// "dns:///inventory:8443", "inventory:8443" and "consul:///inventory?ns=prod".
+func serviceName(target string) string {
+	if scheme, rest, ok := strings.Cut(target, "://"); ok && scheme != "unix" {
+		if _, endpoint, ok := strings.Cut(rest, "/"); ok {
+			target = endpoint
+		}
+	} else if scheme, rest, ok := strings.Cut(target, ":"); ok && (scheme == "dns" || scheme == "passthrough") {
+		target = rest
+	}
+	target, _, _ = strings.Cut(target, "?")
+	if i := strings.LastIndexByte(target, ':'); i > 0 && strings.Trim(target[i+1:], "0123456789") == "" {
+		target = target[:i]
+	}
+	return target
+}
+
+// HTTPClient returns a client for the downstream service called name, with a
+// pool and policies of its own, to be made once and shared. Options add to the
+// service's own.
+func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Client, error) {
+	all := []httpmw.ClientOption{httpmw.WithTransports(
+		httpmw.RecordTransport(s.recorder, name),
+		httpmw.DeadlineTransport(s.budget),
+		httpmw.PoliciesTransport(s.policies.Service(name)),
+		httpmw.AttemptTransport(s.recorder))}
+	switch {
+	case s.config.plaintext:
+		all = append(all, httpmw.WithPlaintext())
+	case s.config.clientTLS != nil:
+		all = append(all, httpmw.WithTLS(s.config.clientTLS))
+	}
+	client, err := httpmw.NewClient(name, append(all, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, client)
+	return client, nil
+}

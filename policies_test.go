@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fairlead_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+	"google.golang.org/grpc/codes"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+
+	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/breaker"
+	"github.com/fairlead-go/fairlead/resilience/policies"
+	"github.com/fairlead-go/fairlead/resilience/retry"
+)
+
+// flaky fails its first calls.
+type flaky struct {
+	testgrpc.UnimplementedTestServiceServer
+	fail  int32
+	calls atomic.Int32
+}
+
+func (f *flaky) UnaryCall(context.Context, *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
+	if f.calls.Add(1) <= f.fail {
+		return nil, status.Error(codes.Unavailable, "starting")
+	}
+	return &testgrpc.SimpleResponse{}, nil
+}
+
+func (f *flaky) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	if f.calls.Add(1) <= f.fail {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+var quick = policies.Retry(retry.WithBackoff(time.Millisecond, time.Millisecond))
+
+// TestClientsHavePolicies: without a word about policies, calls are retried; and
+// metrics, span and log line say so under the name of the service.
+func TestClientsHavePolicies(t *testing.T) {
+	for _, protocol := range []string{"gRPC", "HTTP"} {
+		t.Run(protocol, func(t *testing.T) {
+			tel, logs, f := newSDK(), &syncBuffer{}, &flaky{fail: 2}
+			svc := mustNew(t, "front", fairlead.WithPlaintext(), fairlead.WithAdmin(""), fairlead.WithTelemetry(tel.start),
+				fairlead.WithLogHandler(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				fairlead.WithPolicies(policies.WithDefaults(quick)))
+			defer svc.Close()
+			if err := callBack(t, svc, protocol, f); err != nil {
+				t.Fatal(err)
+			}
+			if n := f.calls.Load(); n != 3 {
+				t.Errorf("%d calls arrived, want 3", n)
+			}
+			if line := logs.String(); !strings.Contains(line, `"attempts":3`) {
+				t.Errorf("the call's line does not say that there were 3 attempts: %s", line)
+			}
+			events := 0
+			for _, s := range tel.spans.Ended() {
+				for _, e := range s.Events() {
+					if e.Name == "retry" {
+						events++
+					}
+				}
+			}
+			if events < 2 {
+				t.Errorf("%d retry events on the span, want one for each failed attempt: 2", events)
+			}
+			text := scrape(t, svc)
+			for _, want := range []string{
+				`fairlead_breaker_state{name="back",state="closed"} 1`,
+				`fairlead_retry_budget_remaining{name="back"}`,
+				`outcome="transient",policy="retry"`,
+			} {
+				if !strings.Contains(text, want) {
+					t.Errorf("/metrics has no %s", want)
+				}
+			}
+		})
+	}
+}
+
+// TestBreakerOfClients: a service that fails is left alone, its caller gets a
+// refusal, and the operator can close the breaker.
+func TestBreakerOfClients(t *testing.T) {
+	for _, protocol := range []string{"gRPC", "HTTP"} {
+		t.Run(protocol, func(t *testing.T) {
+			f := &flaky{fail: 2}
+			svc := mustNew(t, "front", fairlead.WithPlaintext(), fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler),
+				fairlead.WithPolicies(policies.WithService("back", policies.NoRetry(), policies.Breaker(breaker.WithMinCalls(2)))))
+			defer svc.Close()
+			for range 2 {
+				_ = callBack(t, svc, protocol, f)
+			}
+			if err := callBack(t, svc, protocol, f); !errors.Is(err, gobreaker.ErrOpenState) {
+				t.Fatalf("err = %v, want one that matches gobreaker.ErrOpenState", err)
+			}
+			if n := f.calls.Load(); n != 2 {
+				t.Errorf("%d calls arrived, want 2", n)
+			}
+			back, ok := svc.Policies().Lookup("back")
+			if !ok {
+				t.Fatal("no policies for back")
+			}
+			back.Breaker().Reset(t.Context())
+			if err := callBack(t, svc, protocol, f); err != nil {
+				t.Errorf("after a reset: %v", err)
+			}
+		})
+	}
+}
+
+// callBack calls a service named back once, on a connection of its own.
+func callBack(t *testing.T, svc *fairlead.Service, protocol string, f *flaky) error {
+	t.Helper()
+	if protocol == "gRPC" {
+		back := mustNew(t, "back", fairlead.WithPlaintext(), fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler))
+		testgrpc.RegisterTestServiceServer(back.GRPC(), f)
+		stop := run(t, back)
+		defer func() {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		cc, err := svc.DialAs("back", back.Addr("grpc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cc.Close()
+		_, err = testgrpc.NewTestServiceClient(cc).UnaryCall(t.Context(), &testgrpc.SimpleRequest{})
+		return err
+	}
+	back := httptest.NewServer(f)
+	defer back.Close()
+	client, err := svc.HTTPClient("back")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, back.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return httpmw.CheckResponse(resp)
+}
+
+// scrape returns the service's metrics as text.
+func scrape(t *testing.T, svc *fairlead.Service) string {
+	t.Helper()
+	families, err := svc.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			b.WriteString(f.GetName() + "{")
+			for i, l := range m.GetLabel() {
+				if i > 0 {
+					b.WriteByte(',')
+				}
+				b.WriteString(l.GetName() + `="` + l.GetValue() + `"`)
+			}
+			b.WriteByte('}')
+			if g := m.GetGauge(); g != nil && g.GetValue() == 1 {
+				b.WriteString(" 1")
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// TestBadPolicies: what makes no sense is an error of New.
+func TestBadPolicies(t *testing.T) {
+	_, err := fairlead.New("front", fairlead.WithPolicies(
+		policies.WithService("back", policies.Retry(retry.WithMaxAttempts(0), retry.WithRetryOn(resilience.OutcomeClientFault)))))
+	if err == nil || !strings.Contains(err.Error(), `"back"`) || !strings.Contains(err.Error(), "max attempts 0") || !strings.Contains(err.Error(), "client_fault") {
+		t.Errorf("err = %v, want both mistakes, and where they are", err)
+	}
+}
