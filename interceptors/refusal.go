@@ -7,6 +7,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -16,6 +18,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
 	"github.com/fairlead-go/fairlead/resilience/retry"
 )
@@ -36,20 +39,17 @@ const (
 	keyPreviousAttempts = "grpc-previous-rpc-attempts"
 )
 
-// maxReason bounds the reason that a peer gives, in bytes.
+// maxReason bounds the reason that a peer is told, in bytes.
 const maxReason = 64
 
 // refusal is a refusal of this process as an error that gRPC understands.
-type refusal struct {
-	*resilience.RejectedError
-	told bool // the answer's trailer says when to come back
-}
+type refusal struct{ *resilience.RejectedError }
 
 // refused returns err with its status, if it is a refusal, and err itself if it
 // is anything else, such as the end of a context while it waited.
 func refused(err error) error {
 	if e, ok := err.(*resilience.RejectedError); ok { //nolint:errorlint // as policies return it
-		return &refusal{RejectedError: e}
+		return &refusal{e}
 	}
 	return err
 }
@@ -60,25 +60,92 @@ func (e *refusal) GRPCStatus() *status.Status { return statusOfRejection(e.Rejec
 // Unwrap gives the policy's own error.
 func (e *refusal) Unwrap() error { return e.RejectedError }
 
+// refuse returns the error for a call served that a policy of kind p has not
+// admitted, and tells the call's record and the peer of it. An error that is no
+// refusal is one all the same, unless it is the end of ctx during a wait.
+func refuse(ctx context.Context, p resilience.Policy, err error) error {
+	e, ok := errors.AsType[*resilience.RejectedError](err)
+	switch {
+	case ok:
+	case ctx.Err() != nil:
+		return &endedError{err, ctx.Err()}
+	default:
+		e = &resilience.RejectedError{Policy: p, Err: err}
+	}
+	r := &refusal{e}
+	if call := record.FromContext(ctx); call != nil && call.Kind() == record.RPCServer {
+		call.NoteRefused() // and it tells the peer
+	} else {
+		tellPushback(ctx, r)
+	}
+	return r
+}
+
+// endedError is the end of a call's context while it waited to be admitted.
+type endedError struct {
+	error
+	end error
+}
+
+// GRPCStatus is what a peer sees of it.
+func (e *endedError) GRPCStatus() *status.Status { return status.FromContextError(e.end) }
+
+// Unwrap gives the policy's own error.
+func (e *endedError) Unwrap() error { return e.error }
+
 // statusOfRejection returns the status that tells a peer of a refusal: which kind
 // of policy refused, why in a word or two, and when to come back. Whose name the
 // policy has is not the peer's business.
 func statusOfRejection(e *resilience.RejectedError) *status.Status {
+	st := baseOf(e)
+	d := wholeMillis(e.RetryAfter)
+	if d <= 0 {
+		return st
+	}
+	return withDetails(st, &errdetails.RetryInfo{RetryDelay: durationpb.New(d)})
+}
+
+// maxBases bounds how many statuses are kept.
+const maxBases = 100
+
+// bases keeps the statuses of this process's refusals without the wait: who has too
+// much to do is to refuse at little cost. The reasons that policies give are few.
+var (
+	bases     sync.Map // of baseKey to *status.Status
+	basesKept atomic.Int32
+)
+
+type baseKey struct {
+	policy resilience.Policy
+	reason string
+}
+
+// baseOf returns the status of e without the wait.
+func baseOf(e *resilience.RejectedError) *status.Status {
+	key := baseKey{e.Policy, e.Reason}
+	if st, ok := bases.Load(key); ok {
+		return st.(*status.Status)
+	}
 	r := rejectionOf(e.Policy)
-	st := status.New(r.code, r.message)
-	info := &errdetails.ErrorInfo{
-		Reason:   r.reason,
-		Domain:   ErrorDomain,
-		Metadata: map[string]string{policyMember: string(e.Policy)},
+	info := &errdetails.ErrorInfo{Reason: r.reason, Domain: ErrorDomain, Metadata: map[string]string{}}
+	if policy := safeText(string(e.Policy), ""); policy != "" {
+		info.Metadata[policyMember] = policy
 	}
-	if e.Reason != "" {
-		info.Metadata[reasonMember] = e.Reason
+	if reason := safeText(e.Reason, ""); reason != "" {
+		info.Metadata[reasonMember] = reason
 	}
-	details := []protoadapt.MessageV1{info}
-	if e.RetryAfter > 0 {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
+	st := withDetails(status.New(r.code, r.message), info)
+	if !e.Remote && basesKept.Load() < maxBases { // a peer's reason may be anything
+		basesKept.Add(1)
+		bases.Store(key, st)
 	}
-	if detailed, err := st.WithDetails(details...); err == nil { // invalid UTF-8 in a reason is the only way to fail
+	return st
+}
+
+// withDetails returns st with one more detail, all of whose strings are ASCII, so
+// that it cannot fail.
+func withDetails(st *status.Status, detail protoadapt.MessageV1) *status.Status {
+	if detailed, err := st.WithDetails(detail); err == nil {
 		return detailed
 	}
 	return st
@@ -111,7 +178,7 @@ func reconstructed(err error, target string) error {
 		return err
 	}
 	st, ok := status.FromError(err)
-	if !ok || len(st.Proto().GetDetails()) == 0 {
+	if !ok {
 		return err
 	}
 	e := rejectionFrom(st)
@@ -126,19 +193,15 @@ func reconstructed(err error, target string) error {
 // it is the peer's word.
 func rejectionFrom(st *status.Status) *resilience.RejectedError {
 	var e *resilience.RejectedError
-	var after time.Duration
-	for _, detail := range st.Details() {
-		switch d := detail.(type) {
-		case *errdetails.ErrorInfo:
-			if d.GetDomain() == ErrorDomain && e == nil {
-				e = rejectionNamed(d)
-			}
-		case *errdetails.RetryInfo:
-			after = retryDelay(d)
+	details := st.Details()
+	for _, detail := range details {
+		if d, ok := detail.(*errdetails.ErrorInfo); ok && d.GetDomain() == ErrorDomain {
+			e = rejectionNamed(d)
+			break
 		}
 	}
 	if e != nil {
-		e.RetryAfter = after
+		e.RetryAfter, _ = retryDelay(details)
 	}
 	return e
 }
@@ -146,14 +209,15 @@ func rejectionFrom(st *status.Status) *resilience.RejectedError {
 func rejectionNamed(d *errdetails.ErrorInfo) *resilience.RejectedError {
 	for policy, r := range rejections {
 		if r.reason == d.GetReason() {
-			return &resilience.RejectedError{Policy: policy, Reason: safeReason(d.GetMetadata()[reasonMember], r.message), Remote: true}
+			return &resilience.RejectedError{Policy: policy, Reason: safeText(d.GetMetadata()[reasonMember], r.message), Remote: true}
 		}
 	}
 	return nil
 }
 
-// safeReason returns a peer's reason if it is fit to be shown, or else otherwise.
-func safeReason(s, otherwise string) string {
+// safeText returns s if it is fit to be sent and shown, short and printable ASCII,
+// or else otherwise.
+func safeText(s, otherwise string) string {
 	if s == "" || len(s) > maxReason {
 		return otherwise
 	}
@@ -165,10 +229,15 @@ func safeReason(s, otherwise string) string {
 	return s
 }
 
-// retryDelay returns the wait that a RetryInfo asks for, from 0 to
-// [retry.MaxRetryAfter].
-func retryDelay(d *errdetails.RetryInfo) time.Duration {
-	return min(max(d.GetRetryDelay().AsDuration(), 0), retry.MaxRetryAfter)
+// retryDelay returns the wait that the first RetryInfo among details asks for, from 0
+// to [retry.MaxRetryAfter], and false if there is none.
+func retryDelay(details []any) (time.Duration, bool) {
+	for _, detail := range details {
+		if d, ok := detail.(*errdetails.RetryInfo); ok && d.GetRetryDelay() != nil {
+			return min(max(d.GetRetryDelay().AsDuration(), 0), retry.MaxRetryAfter), true
+		}
+	}
+	return 0, false
 }
 
 // pushbackOf returns what a server says of another attempt of a call that ended
@@ -185,13 +254,9 @@ func pushbackOf(trailer metadata.MD, err error) retry.Pushback {
 	default: // gRFC A6: as if it could not be read
 		return retry.PushbackStop()
 	}
-	st, ok := status.FromError(err)
-	if !ok {
-		return retry.Pushback{}
-	}
-	for _, detail := range st.Details() {
-		if d, ok := detail.(*errdetails.RetryInfo); ok && d.GetRetryDelay() != nil {
-			return retry.PushbackAfter(retryDelay(d))
+	if st, ok := status.FromError(err); ok {
+		if d, ok := retryDelay(st.Details()); ok {
+			return retry.PushbackAfter(d)
 		}
 	}
 	return retry.Pushback{}
@@ -199,28 +264,24 @@ func pushbackOf(trailer metadata.MD, err error) retry.Pushback {
 
 // tellPushback puts into the trailer of the answer to ctx's call what the caller
 // should know about another attempt, given that its answer is err: how long to
-// wait, or not to retry what was retried here in vain.
+// wait, or not to retry what was retried here in vain. It is called once for an
+// answer: several values would ask not to retry (gRFC A6).
 func tellPushback(ctx context.Context, err error) {
-	if e, ok := errors.AsType[*refusal](err); ok {
-		if e.told {
-			return
-		}
-		e.told = true
-	}
 	ms := ""
 	if retry.DoNotRetry(err) {
 		ms = "-1"
 	} else if e, ok := errors.AsType[*resilience.RejectedError](err); ok && e.RetryAfter > 0 {
-		ms = strconv.FormatInt(wholeMillis(e.RetryAfter), 10)
+		ms = strconv.FormatInt(wholeMillis(e.RetryAfter).Milliseconds(), 10)
 	}
 	if ms != "" {
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(keyPushback, ms)) // fails only outside of a server
 	}
 }
 
-// wholeMillis rounds up: who comes back too early is refused again.
-func wholeMillis(d time.Duration) int64 {
-	return int64((min(d, retry.MaxRetryAfter) + time.Millisecond - 1) / time.Millisecond)
+// wholeMillis returns d as it is told to peers, at most [retry.MaxRetryAfter] and
+// rounded up: who comes back too early is refused again.
+func wholeMillis(d time.Duration) time.Duration {
+	return (min(d, retry.MaxRetryAfter) + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
 // withPreviousAttempts returns ctx, that of a call served, with the number of

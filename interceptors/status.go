@@ -84,6 +84,7 @@ type statuses struct {
 	refused [len(outcomes)]*record.RPCStatus // by a policy of this process
 	other   *record.RPCStatus                // a code gRPC does not define
 	timeout *record.RPCStatus                // DEADLINE_EXCEEDED by another limit than the caller's
+	large   *record.RPCStatus                // RESOURCE_EXHAUSTED by the size of a message
 }
 
 var serverStatuses, clientStatuses = newStatuses(true), newStatuses(false)
@@ -92,6 +93,7 @@ func newStatuses(server bool) *statuses {
 	s := &statuses{
 		other:   record.NewRPCStatus(server, uint32(len(outcomes)), resilience.OutcomeServerFault),
 		timeout: record.NewRPCStatus(server, uint32(codes.DeadlineExceeded), resilience.OutcomeTimeout),
+		large:   record.NewRPCStatus(server, uint32(codes.ResourceExhausted), resilience.OutcomeClientFault),
 	}
 	for code, outcome := range outcomes {
 		s.known[code] = record.NewRPCStatus(server, uint32(code), outcome)
@@ -107,16 +109,20 @@ func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, *status.
 		return s.known[codes.OK], nil
 	}
 	st := statusOf(err)
-	if call.Refused() || !call.Kind().IsServer() && isRefused(err) {
-		return s.refused[st.Code()], st // our own refusals have codes that gRPC defines
+	if refused := call.Refused() || !call.Kind().IsServer() && isRefused(err); refused && int(st.Code()) < len(s.refused) {
+		return s.refused[st.Code()], st
 	}
 	if st.Code() == codes.Canceled && isLate(call) {
 		st = status.FromContextError(context.DeadlineExceeded)
 	}
-	if st.Code() == codes.DeadlineExceeded && (call.TimedOut() || hasTime(call)) {
+	switch {
+	case st.Code() == codes.DeadlineExceeded && (call.TimedOut() || hasTime(call)):
 		return s.timeout, st
+	case isTooLarge(st):
+		return s.large, st
+	default:
+		return s.ofCode(st.Code()), st
 	}
-	return s.ofCode(st.Code()), st
 }
 
 func (s *statuses) ofCode(code codes.Code) *record.RPCStatus {
@@ -159,7 +165,7 @@ func outcomeOf(ctx context.Context, err error) resilience.Outcome {
 	switch code := st.Code(); {
 	case code == codes.DeadlineExceeded, code == codes.Canceled:
 		return outcomeOfEnd(ctx, code)
-	case code == codes.ResourceExhausted && isTooLarge(st):
+	case isTooLarge(st):
 		return resilience.OutcomeClientFault
 	default:
 		return OutcomeOf(code)
@@ -186,12 +192,16 @@ func outcomeOfEnd(ctx context.Context, code codes.Code) resilience.Outcome {
 	}
 }
 
-// isTooLarge reports whether grpc-go itself refused a message for its size: the
-// code is that of a server that has too much to do, but the message will be too
-// large the next time, too. Only the text tells.
+// isTooLarge reports whether grpc-go itself, here or at the peer, refused a message
+// for its size: the code is that of a server that has too much to do, but the
+// message will be too large the next time, too. Only the text tells.
 func isTooLarge(st *status.Status) bool {
+	if st.Code() != codes.ResourceExhausted {
+		return false
+	}
 	return strings.HasPrefix(st.Message(), "grpc: received message larger than max") ||
 		strings.HasPrefix(st.Message(), "grpc: received message after decompression larger than max") ||
+		strings.HasPrefix(st.Message(), "grpc: message after decompression larger than max") ||
 		strings.HasPrefix(st.Message(), "trying to send message larger than max")
 }
 

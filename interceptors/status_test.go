@@ -12,12 +12,14 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
 )
 
@@ -153,5 +155,39 @@ func TestErrorToStatus(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRefusedStatus: what a policy of this process refused is no fault of it, on
+// either side and with whatever code, those that gRPC does not define included.
+func TestRefusedStatus(t *testing.T) {
+	for _, tc := range []struct {
+		code    codes.Code
+		outcome any
+	}{
+		{codes.OK, nil},
+		{codes.ResourceExhausted, "rejected"},
+		{codes.Unavailable, "rejected"},
+		{codes.DeadlineExceeded, "rejected"},
+		{codes.Unauthenticated, "rejected"},
+		{codes.Code(17), "server_fault"},
+		{codes.Code(42), "server_fault"},
+	} {
+		t.Run(tc.code.String(), func(t *testing.T) {
+			client, server := newTelemetry(t, sdktrace.AlwaysSample()), newTelemetry(t, sdktrace.AlwaysSample())
+			note := interceptors.ClientFuncs{Unary: func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				record.FromContext(ctx).NoteRefused()
+				return invoke(ctx, method, req, reply, cc, opts...)
+			}}
+			cc := serve(t, &service{handle: func(ctx context.Context) error {
+				record.FromContext(ctx).NoteRefused()
+				return status.Error(tc.code, "why")
+			}}, interceptors.ServerOptions(interceptors.Record(server.recorder)), interceptors.DialOptions(interceptors.Record(client.recorder), note))
+			if err := callUnary(t.Context(), testgrpc.NewTestServiceClient(cc)); status.Code(err) != tc.code {
+				t.Fatalf("err = %v, want %v", err, tc.code)
+			}
+			checkLine(t, server.logs.withMessage(t, record.MessageRPCServer), map[string]any{"outcome": tc.outcome})
+			checkLine(t, client.logs.withMessage(t, record.MessageRPCClient), map[string]any{"outcome": tc.outcome})
+		})
 	}
 }
