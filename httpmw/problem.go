@@ -4,6 +4,7 @@ package httpmw
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 )
@@ -65,28 +68,61 @@ func (p Problem) TraceID() string {
 // MarshalJSON writes the members of p, extensions included, as one object with
 // its keys sorted. Empty Detail and Instance and a zero Status are left out.
 func (p Problem) MarshalJSON() ([]byte, error) {
-	m := make(map[string]any, len(p.Extensions)+5)
-	maps.Copy(m, p.Extensions)
-	for _, k := range []string{"title", "status", "detail", "instance"} {
-		delete(m, k)
+	type member struct {
+		name  string
+		value any
 	}
-	m["type"] = problemTypeNone
-	if p.Type != "" {
-		m["type"] = p.Type
-	}
-	if p.Title != "" {
-		m["title"] = p.Title
+	var few [12]member
+	members := append(few[:0], member{"type", cmp.Or(p.Type, problemTypeNone)})
+	for _, m := range []member{{"title", p.Title}, {"detail", p.Detail}, {"instance", p.Instance}} {
+		if m.value != "" {
+			members = append(members, m)
+		}
 	}
 	if p.Status != 0 {
-		m["status"] = p.Status
+		members = append(members, member{"status", p.Status})
 	}
-	if p.Detail != "" {
-		m["detail"] = p.Detail
+	for name, value := range p.Extensions {
+		switch name {
+		case "type", "title", "status", "detail", "instance":
+		default:
+			members = append(members, member{name, value})
+		}
 	}
-	if p.Instance != "" {
-		m["instance"] = p.Instance
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	b := append(make([]byte, 0, 256), '{')
+	for i, m := range members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, m.name), ':')
+		switch v := m.value.(type) {
+		case string:
+			b = appendString(b, v)
+		case int:
+			b = strconv.AppendInt(b, int64(v), 10)
+		default:
+			raw, err := json.Marshal(v)
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, raw...)
+		}
 	}
-	return json.Marshal(m)
+	return append(b, '}'), nil
+}
+
+// appendString appends s in JSON.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || strings.IndexByte(`"\<>&`, c) >= 0 {
+			raw, _ := json.Marshal(s) // a string: cannot fail
+			return append(b, raw...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // ErrorPage renders p for a person with a browser. It is called on the
@@ -105,10 +141,11 @@ func HTMLPage(t *template.Template) ErrorPage {
 }
 
 // ProblemOption is an option of all that answers with a [Problem]:
-// [WriteProblem], [Recovery] and [Deadline].
+// [WriteProblem], [WriteError], [Recovery], [Deadline], and what refuses requests.
 type ProblemOption interface {
 	RecoveryOption
 	DeadlineOption
+	LimitOption
 	applyProblem(*problemConfig)
 }
 
@@ -119,6 +156,7 @@ type problemOption func(*problemConfig)
 func (o problemOption) applyProblem(c *problemConfig) { o(c) }
 func (o problemOption) applyRecovery(c *recovering)   { o(&c.problem) }
 func (o problemOption) applyDeadline(c *deadlines)    { o(&c.problem) }
+func (o problemOption) applyLimit(l *limits)          { o(&l.problem) }
 
 // WithErrorPage sets the page for clients that prefer HTML. Without one, or with
 // nil, they get plain text.
@@ -218,14 +256,14 @@ func (c *problemConfig) render(r *http.Request, p Problem) (string, []byte) {
 
 // json never fails: extensions that have no JSON form are left out.
 func (p Problem) json() []byte {
-	body, err := json.Marshal(p)
+	body, err := p.MarshalJSON()
 	if err != nil {
 		id := p.TraceID()
 		p.Extensions = nil
 		if id != "" {
 			p.Extensions = map[string]any{traceIDMember: id}
 		}
-		body, _ = json.Marshal(p) // strings and a number: cannot fail
+		body, _ = p.MarshalJSON() // strings and a number: cannot fail
 	}
 	return append(body, '\n')
 }

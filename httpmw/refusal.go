@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
 	"github.com/fairlead-go/fairlead/resilience/retry"
 )
@@ -36,7 +37,7 @@ const (
 	headerRetryAfter = "Retry-After"
 )
 
-// maxReason bounds the reason that a peer gives, in bytes.
+// maxReason bounds the reason that a peer is told, in bytes.
 const maxReason = 64
 
 // problemOf returns the problem that tells a peer of a refusal: which kind of
@@ -44,14 +45,12 @@ const maxReason = 64
 // peer's business.
 func problemOf(e *resilience.RejectedError) Problem {
 	r := rejectionOf(e.Policy)
-	p := Problem{
-		Type:       ProblemRejected,
-		Status:     r.code,
-		Detail:     r.title,
-		Extensions: map[string]any{policyMember: string(e.Policy)},
+	p := Problem{Type: ProblemRejected, Status: r.code, Detail: r.title, Extensions: map[string]any{}}
+	if policy := safeText(string(e.Policy), ""); policy != "" {
+		p.Extensions[policyMember] = policy
 	}
-	if e.Reason != "" {
-		p.Extensions[reasonMember] = e.Reason
+	if reason := safeText(e.Reason, ""); reason != "" {
+		p.Extensions[reasonMember] = reason
 	}
 	return p
 }
@@ -91,6 +90,24 @@ func (c *problemConfig) writeError(w http.ResponseWriter, r *http.Request, err e
 	c.write(w, r, Problem{Status: statusOf(err)})
 }
 
+// refuse answers r, which a policy of kind p has not admitted, and tells the
+// request's record of it. An error that is no refusal is one all the same, unless it
+// is the end of the request during a wait.
+func (c *problemConfig) refuse(w http.ResponseWriter, r *http.Request, p resilience.Policy, err error) {
+	ctx := r.Context()
+	if rejectionIn(err) == nil {
+		if ended := ctx.Err(); ended != nil {
+			c.writeError(w, r, ended)
+			return
+		}
+		err = &resilience.RejectedError{Policy: p, Err: err}
+	}
+	if call := record.FromContext(ctx); call != nil && call.Kind() == record.HTTPServer {
+		call.NoteRefused()
+	}
+	c.writeError(w, r, err)
+}
+
 // rejectionIn returns the refusal in err, or nil.
 func rejectionIn(err error) *resilience.RejectedError {
 	if e, ok := errors.AsType[*resilience.RejectedError](err); ok {
@@ -120,11 +137,12 @@ func tellPushback(h http.Header, err error) {
 // roundUp returns d in units, rounded up: who comes back too early is refused again.
 func roundUp(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 
-// pushbackOf returns what an answer says of another attempt, seen at now.
+// pushbackOf returns what an answer says of another attempt, seen at now. Several
+// values of the one header, or one that cannot be read, ask for none (gRFC A6).
 func pushbackOf(h http.Header, now time.Time) retry.Pushback {
-	if v := h.Get(HeaderPushback); v != "" {
-		d, again, _ := retry.ParsePushback(v)
-		if !again {
+	if values := h[HeaderPushback]; len(values) > 0 {
+		d, again, _ := retry.ParsePushback(values[0])
+		if !again || len(values) > 1 {
 			return retry.PushbackStop()
 		}
 		return retry.PushbackAfter(d)
@@ -133,6 +151,18 @@ func pushbackOf(h http.Header, now time.Time) retry.Pushback {
 		return retry.PushbackAfter(d)
 	}
 	return retry.Pushback{}
+}
+
+// retryAfterOf returns for how long a refusal asks to be left alone, seen at now.
+// Who asks not to retry this request may say so of the next ones.
+func retryAfterOf(h http.Header, now time.Time) time.Duration {
+	p := pushbackOf(h, now)
+	if p.IsStop() {
+		d, _ := retry.ParseRetryAfter(h.Get(headerRetryAfter), now)
+		return d
+	}
+	d, _ := p.After()
+	return d
 }
 
 // StatusError is an answer of a server with a status of 400 or above, as an error.
@@ -203,7 +233,7 @@ func CheckResponse(resp *http.Response) error {
 	e.Problem = p
 	if e.rejected = rejectionFrom(p, resp.StatusCode); e.rejected != nil {
 		e.rejected.Name = e.Server
-		e.rejected.RetryAfter, _ = pushbackOf(resp.Header, time.Now()).After()
+		e.rejected.RetryAfter = retryAfterOf(resp.Header, time.Now())
 	}
 	return e
 }
@@ -215,7 +245,7 @@ func rejectionFrom(p Problem, code int) *resilience.RejectedError {
 		policy, _ := p.Extensions[policyMember].(string)
 		if r, ok := rejections[resilience.Policy(policy)]; ok {
 			reason, _ := p.Extensions[reasonMember].(string)
-			return &resilience.RejectedError{Policy: resilience.Policy(policy), Reason: safeReason(reason, r.title), Remote: true}
+			return &resilience.RejectedError{Policy: resilience.Policy(policy), Reason: safeText(reason, r.title), Remote: true}
 		}
 	}
 	if code == http.StatusTooManyRequests {
@@ -224,8 +254,9 @@ func rejectionFrom(p Problem, code int) *resilience.RejectedError {
 	return nil
 }
 
-// safeReason returns a peer's reason if it is fit to be shown, or else otherwise.
-func safeReason(s, otherwise string) string {
+// safeText returns s if it is fit to be sent and shown, short and printable ASCII,
+// or else otherwise.
+func safeText(s, otherwise string) string {
 	if s == "" || len(s) > maxReason {
 		return otherwise
 	}
