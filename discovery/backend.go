@@ -44,7 +44,9 @@ type Registration interface {
 	// Lookup reads the entry back, the way those who watch get it, failing or not.
 	// The error is [ErrUnknownRegistration] if it is not there.
 	Lookup(ctx context.Context) (Instance, error)
-	// Deregister removes the entry. It is no error if there is none.
+	// Deregister removes the entry. It is no error if there is none. As far as the
+	// registry can tell them apart, an entry with another address stays: it is that of
+	// another process that registered under the same id.
 	Deregister(ctx context.Context) error
 }
 

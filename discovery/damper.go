@@ -12,12 +12,13 @@ import (
 // damper makes a steady state of health out of checks that may flap.
 type damper struct {
 	failAfter, passAfter int
-	window               time.Duration // within which changes for the worse count
+	window               time.Duration // of passing, after which falls are forgotten
 
 	passing bool
-	begun   bool        // there was a check
-	streak  int         // checks in a row that disagree with passing
-	falls   []time.Time // when passing ended, within the window
+	begun   bool // there was a check
+	streak  int  // checks in a row that disagree with passing
+	falls   int  // how often passing ended, since it last lasted for the window
+	fell    time.Time
 }
 
 // maxPassAfter bounds how many checks have to pass.
@@ -34,25 +35,29 @@ func (d *damper) observe(now time.Time, ok bool) (passing bool) {
 		return d.passing
 	}
 	d.streak++
-	for len(d.falls) > 0 && now.Sub(d.falls[0]) >= d.window {
-		d.falls = d.falls[1:]
-	}
 	switch {
 	case !ok && d.streak >= d.failAfter:
+		if now.Sub(d.fell) >= d.window {
+			d.falls = 0
+		}
 		d.passing, d.streak = false, 0
-		d.falls = append(d.falls, now)
+		d.falls++
+		d.fell = now
 	case ok && d.streak >= d.needed():
 		d.passing, d.streak = true, 0
 	}
 	return d.passing
 }
 
-// needed returns how many checks have to pass: twice as many for each fall in the
-// window after the first.
+// needed returns how many checks have to pass: twice as many for each fall after the
+// first, so that what goes up and down all the time ends as failing.
 func (d *damper) needed() int {
 	n := d.passAfter
-	for range max(len(d.falls)-1, 0) {
-		n = min(2*n, max(maxPassAfter, d.passAfter))
+	for range max(d.falls-1, 0) {
+		if n >= maxPassAfter {
+			break
+		}
+		n *= 2
 	}
 	return n
 }

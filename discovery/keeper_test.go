@@ -63,7 +63,7 @@ func TestEmptyAnswers(t *testing.T) {
 		opt  discovery.WatcherOption
 		hold time.Duration // -1: for ever
 	}{
-		{"the default", discovery.WithConfirmTime(30 * time.Second), 5 * time.Minute},
+		{"the default", discovery.WithConfirmTime(30 * time.Second), 10 * time.Minute},
 		{"for a minute", discovery.WithEmptyHold(time.Minute), time.Minute},
 		{"trusted", discovery.WithEmptyTrusted(), 0},
 		{"held for ever", discovery.WithEmptyHeldForever(), -1},
@@ -99,8 +99,8 @@ func TestEmptyAnswers(t *testing.T) {
 				time.Sleep(time.Nanosecond)
 				w.want(live, none)
 				// What was believed is over: it does not come back with the next one.
-				w.registry.Faults().Hide(false)
 				w.remove(1, 2, 3)
+				w.registry.Faults().Hide(false)
 				w.put(9)
 				w.want(live, none, 9)
 			}, tc.opt)

@@ -160,6 +160,11 @@ func (r *Registrar) Deregister(ctx context.Context) error {
 	if r.stopped {
 		return nil
 	}
+	if r.Status().State == StateConflict { // the entry is another's
+		r.stopped = true
+		r.move(StateStopped, nil, 0)
+		return nil
+	}
 	_, bounded := ctx.Deadline()
 	for n := 1; ; n++ {
 		err := r.call(ctx, r.registration.Deregister)

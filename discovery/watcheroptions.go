@@ -9,7 +9,7 @@ import (
 
 // The defaults of a watcher.
 const (
-	DefaultEmptyHold     = 5 * time.Minute
+	DefaultEmptyHold     = 10 * time.Minute
 	DefaultChurnShare    = 0.5
 	DefaultChurnMin      = 5
 	DefaultConfirmTime   = 30 * time.Second

@@ -194,7 +194,9 @@ func (g *registration) Deregister(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.remove(g.instance.Key())
+	if e, err := g.find(); err == nil && e.instance.Address == g.instance.Address {
+		r.remove(g.instance.Key())
+	}
 	return nil
 }
 
