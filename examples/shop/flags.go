@@ -13,6 +13,7 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
+	"github.com/fairlead-go/fairlead/examples/shop/policies"
 )
 
 // options are the flags.
@@ -23,6 +24,7 @@ type options struct {
 	log       string
 	fail      string
 	faults    chaos.Faults
+	policies  string
 	processes bool
 	otlp      bool
 	stay      bool
@@ -46,6 +48,7 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "", "`folder` of the databases; by default one that is removed at the end")
 	f.StringVar(&o.log, "log", "", "`file` for the services' log lines in JSON; - is standard error")
 	f.StringVar(&o.fail, "fail", "", "what is wrong, for example `payment=flap:2s/3s,db=slow:20ms`; see README.md")
+	f.StringVar(&o.policies, "policies", "", "`folder` of the policies, a file for each service, or off; by default those of ./policies as compiled in")
 	f.BoolVar(&o.processes, "processes", false, "run each service in a process of its own")
 	f.BoolVar(&o.otlp, "otlp", false, "send traces, metrics and logs to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names")
 	f.BoolVar(&o.stay, "stay", false, "stay open after the load, until Ctrl-C")
@@ -59,12 +62,12 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	}
 	var err error
 	o.faults, err = chaos.Parse(o.fail)
-	return o, errors.Join(err, o.load.Validate())
+	return o, errors.Join(err, o.load.Validate(), policies.Check(o.policies, app.Names()...))
 }
 
 // config returns the options as the services want them.
 func (o options) config(dir string, log io.Writer) app.Config {
-	return app.Config{Dir: dir, GatewayAddr: o.gateway, Faults: o.faults, OTLP: o.otlp, Log: log}
+	return app.Config{Dir: dir, GatewayAddr: o.gateway, Faults: o.faults, Policies: o.policies, OTLP: o.otlp, Log: log}
 }
 
 // command returns the command that runs this program for one service.
@@ -72,7 +75,7 @@ func (o options) command(self, dir string) app.Command {
 	return func(service, peers string) *exec.Cmd {
 		//nolint:noctx // a child is ended by its parent's hand, in its turn
 		cmd := exec.Command(self, "-service", service, "-peers", peers, "-data", dir,
-			"-gateway", o.gateway, "-fail", o.fail, "-log", o.log, fmt.Sprintf("-otlp=%v", o.otlp))
+			"-gateway", o.gateway, "-fail", o.fail, "-policies", o.policies, "-log", o.log, fmt.Sprintf("-otlp=%v", o.otlp))
 		cmd.Stderr = os.Stderr // a child that cannot start says why
 		return cmd
 	}

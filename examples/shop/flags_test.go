@@ -31,6 +31,8 @@ func TestFlags(t *testing.T) {
 		{"-rate 1e9", "must be 0 to 1000000"},
 		{"-concurrency 0", "Concurrency is 0"},
 		{"-duration -1s", "Duration is -1s"},
+		{"-policies off", ""},
+		{"-policies no/such/folder", "no such file"},
 		{"-fail db", "fault is"},
 		{"-fail disk=down", "unknown dependency"},
 		{"now", `unexpected argument "now"`},
@@ -64,7 +66,7 @@ func TestFlagsReachTheirPlace(t *testing.T) {
 }
 
 func TestChildGetsTheSameFlags(t *testing.T) {
-	o, err := parseFlags(strings.Fields("-fail payment=down -otlp -log x.log -gateway 127.0.0.1:8080"), io.Discard)
+	o, err := parseFlags(strings.Fields("-fail payment=down -policies off -otlp -log x.log -gateway 127.0.0.1:8080"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

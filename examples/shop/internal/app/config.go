@@ -43,6 +43,9 @@ type Config struct {
 	GatewayAddr string
 	// Faults is what is wrong.
 	Faults chaos.Faults
+	// Policies is the folder of the services' policies, as package policies reads
+	// it; empty is those that are compiled in.
+	Policies string
 	// OTLP sends traces, metrics and logs to a collector, as OTEL_* says.
 	OTLP bool
 	// Log is where the services' log lines go, in JSON, besides the traces that

@@ -51,13 +51,17 @@ var builders = map[string]func(context.Context, *env) (*service, error){
 }
 
 // newService returns a service of that name with what all of them have in
-// common: telemetry, logs, and no TLS, as nothing leaves this machine.
+// common: telemetry, logs, policies, and no TLS, as nothing leaves this machine.
 func (e *env) newService(name string, opts ...fairlead.Option) (*service, error) {
 	metrics := prometheus.NewRegistry()
 	processors := []sdktrace.SpanProcessor{e.recorder}
 	logs := []slog.Handler{jsonLog(e.recorder.LogWriter())}
 	if e.cfg.Log != nil {
 		logs = append(logs, jsonLog(e.cfg.Log))
+	}
+	rules, err := e.policies(name)
+	if err != nil {
+		return nil, err
 	}
 	if e.cfg.Observe != nil {
 		p, h := e.cfg.Observe(name, metrics)
@@ -70,6 +74,7 @@ func (e *env) newService(name string, opts ...fairlead.Option) (*service, error)
 		fairlead.WithDrainTimeout(drainTimeout),
 		fairlead.WithRegistry(metrics),
 		fairlead.WithLogHandler(slog.NewMultiHandler(logs...)),
+		fairlead.WithPolicies(rules...),
 		fairlead.WithTelemetry(telemetry.ForService(e.telemetryOptions(processors)...)),
 	}
 	svc, err := fairlead.New(name, append(common, opts...)...)

@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
@@ -19,6 +22,7 @@ const (
 	maxTraces         = 4096
 	maxSpansPerTrace  = 256
 	maxLinesPerTrace  = 256
+	maxEventsPerSpan  = 32
 	maxLineBytes      = 16 << 10
 	serviceNameKey    = "service.name"
 	unknownServiceTag = "?"
@@ -85,6 +89,11 @@ func (r *Recorder) OnEnd(s sdktrace.ReadOnlySpan) {
 	if s.Parent().HasSpanID() {
 		span.ParentID = s.Parent().SpanID().String()
 	}
+	for _, e := range s.Events() {
+		if len(span.Events) < maxEventsPerSpan {
+			span.Events = append(span.Events, Event{At: e.Time, Name: e.Name, Text: textOf(e.Attributes)})
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.trace(s.SpanContext().TraceID().String())
@@ -93,6 +102,23 @@ func (r *Recorder) OnEnd(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	t.Spans = append(t.Spans, span)
+}
+
+// textOf returns attributes as "key=value …", without the prefix that they have in
+// common, and numbers without the digits that nobody reads.
+func textOf(attrs []attribute.KeyValue) string {
+	var b strings.Builder
+	for _, kv := range attrs {
+		value := kv.Value.Emit()
+		switch kv.Value.Type() {
+		case attribute.STRING:
+			value = strconv.Quote(cut(value, maxValue))
+		case attribute.FLOAT64:
+			value = strconv.FormatFloat(kv.Value.AsFloat64(), 'f', 1, 64)
+		}
+		b.WriteString("  " + strings.TrimPrefix(string(kv.Key), "fairlead.") + "=" + cut(value, maxValue))
+	}
+	return oneLine(cut(strings.TrimSpace(b.String()), maxRest))
 }
 
 // Shutdown implements [sdktrace.SpanProcessor]. What is recorded stays.

@@ -89,8 +89,21 @@ func (d *drawing) span(t *Trace, i int, indent string, last bool, depth int) {
 	}
 	d.out.WriteByte('\n')
 	children := d.children[s.ID]
+	d.events(s, indent+below, len(children) > 0)
 	for n, child := range children {
 		d.span(t, child, indent+below, n == len(children)-1, depth+1)
+	}
+}
+
+// events draws what happened during a span, between it and its children.
+func (d *drawing) events(s Span, indent string, more bool) {
+	branch := "   "
+	if more {
+		branch = "│  "
+	}
+	for _, e := range s.Events {
+		line := fmt.Sprintf("%s%s• +%s %s  %s", indent, branch, milliseconds(e.At.Sub(d.begin)), oneLine(e.Name), e.Text)
+		d.out.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 }
 

@@ -23,8 +23,10 @@ func TestRender(t *testing.T) {
 		Spans: []report.Span{
 			{ID: "aaaaaaaa11111111", Service: "gateway", Name: "POST /orders", Kind: "server", Start: at(0), Duration: 12 * time.Millisecond},
 			{ID: "bbbbbbbb11111111", ParentID: "aaaaaaaa11111111", Service: "order", Name: "PlaceOrder", Kind: "server", Start: at(1),
-				Duration: 10 * time.Millisecond, Failed: true, Message: "no\x1b[31m\nmore"},
-			{ID: "cccccccc11111111", ParentID: "bbbbbbbb11111111", Service: "order", Name: "insert", Kind: "client", Start: at(2)},
+				Duration: 10 * time.Millisecond, Failed: true, Message: "no\x1b[31m\nmore",
+				Events: []report.Event{{At: at(4), Name: "retry", Text: `attempt=1  outcome="transient"`}}},
+			{ID: "cccccccc11111111", ParentID: "bbbbbbbb11111111", Service: "order", Name: "insert", Kind: "client", Start: at(2),
+				Events: []report.Event{{At: at(3), Name: "last"}}},
 			{ID: "dddddddd11111111", ParentID: "aaaaaaaa11111111", Service: "gateway", Name: "late", Kind: "internal", Start: at(11)},
 			{ID: "eeeeeeee11111111", ParentID: "ffffffff11111111", Service: "notify", Name: "mail", Kind: "consumer", Start: at(20)},
 		},
@@ -39,7 +41,9 @@ func TestRender(t *testing.T) {
 (7 more were too many to keep)
 ├─ gateway  POST /orders  server      +0.0ms    12.0ms  aaaaaaaa
 │  ├─ order  PlaceOrder   server      +1.0ms    10.0ms  bbbbbbbb  ERROR no [31m more
+│  │  │  • +4.0ms retry  attempt=1  outcome="transient"
 │  │  └─ order  insert    client      +2.0ms     0.0ms  cccccccc
+│  │        • +3.0ms last
 │  └─ gateway  late       internal   +11.0ms     0.0ms  dddddddd
 └─ notify  mail           consumer   +20.0ms     0.0ms  eeeeeeee  (parent ffffffff is not here)
     +3.0ms  bbbbbbbb  order     INFO  reserved  sku="mug"  n=2

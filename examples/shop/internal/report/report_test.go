@@ -37,6 +37,8 @@ func TestRecorder(t *testing.T) {
 	ctx, child := provider(rec, "order").Tracer("t").Start(ctx, "PlaceOrder", trace.WithSpanKind(trace.SpanKindServer))
 	log.InfoContext(ctx, "placed", "sku", "mug")
 	log.Info("belongs to nothing")
+	child.AddEvent("retry", trace.WithTimestamp(at(7)), trace.WithAttributes(
+		attribute.String("fairlead.outcome", "transient\n"), attribute.Int("fairlead.attempt", 2), attribute.Float64("fairlead.backoff_ms", 12.345)))
 	child.SetStatus(codes.Error, "no")
 	child.End()
 	parent.End()
@@ -52,6 +54,7 @@ func TestRecorder(t *testing.T) {
 		ID: child.SpanContext().SpanID().String(), ParentID: parent.SpanContext().SpanID().String(),
 		Service: "order", Name: "PlaceOrder", Kind: "server", Failed: true, Message: "no",
 		Start: got.Spans[1].Start, Duration: got.Spans[1].Duration,
+		Events: []report.Event{{At: at(7).Local(), Name: "retry", Text: `outcome="transient\n"  attempt=2  backoff_ms=12.3`}},
 	}
 	if diff := cmp.Diff(want, got.Spans[1]); diff != "" {
 		t.Errorf("second span (-want +got):\n%s", diff)

@@ -41,6 +41,15 @@ type Span struct {
 	Duration time.Duration `json:"duration_ns"`
 	Failed   bool          `json:"failed,omitempty"`
 	Message  string        `json:"message,omitempty"`
+	Events   []Event       `json:"events,omitempty"`
+}
+
+// Event is something that happened during a span, such as a retry.
+type Event struct {
+	At   time.Time `json:"at"`
+	Name string    `json:"name"`
+	// Text is its attributes, fit to be shown.
+	Text string `json:"text,omitempty"`
 }
 
 // Merge returns a source that knows what any of the sources knows. A source
