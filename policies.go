@@ -3,6 +3,8 @@
 package fairlead
 
 import (
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/metrics"
 	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
@@ -36,6 +38,38 @@ func (s *Service) setUpPolicies() error {
 	s.policies = set
 	s.metrics.CollectPolicies(func() metrics.PolicyStates { return policyStates(set.Snapshot()) })
 	return nil
+}
+
+// admitGRPC returns what protects the service from its callers over gRPC.
+func (s *Service) admitGRPC() []interceptors.ServerInterceptor {
+	var is []interceptors.ServerInterceptor
+	admission := s.policies.Server()
+	if admission.RateLimit != nil {
+		is = append(is, interceptors.RateLimit(admission.RateLimit))
+	}
+	if admission.Concurrency != nil {
+		is = append(is, interceptors.Concurrency(admission.Concurrency))
+	}
+	if admission.Shed != nil {
+		is = append(is, interceptors.Shed(admission.Shed))
+	}
+	return is
+}
+
+// admitHTTP returns what protects the service from its callers over HTTP.
+func (s *Service) admitHTTP() []httpmw.Middleware {
+	var mws []httpmw.Middleware
+	admission := s.policies.Server()
+	if admission.RateLimit != nil {
+		mws = append(mws, httpmw.RateLimit(admission.RateLimit))
+	}
+	if admission.Concurrency != nil {
+		mws = append(mws, httpmw.Concurrency(admission.Concurrency))
+	}
+	if admission.Shed != nil {
+		mws = append(mws, httpmw.Shed(admission.Shed))
+	}
+	return mws
 }
 
 // policyStates is a snapshot of policies as metrics take it.

@@ -24,6 +24,7 @@ import (
 	"github.com/fairlead-go/fairlead/resilience/breaker"
 	"github.com/fairlead-go/fairlead/resilience/policies"
 	"github.com/fairlead-go/fairlead/resilience/retry"
+	"github.com/fairlead-go/fairlead/resilience/shed"
 )
 
 // flaky fails its first calls.
@@ -186,6 +187,86 @@ func scrape(t *testing.T, svc *fairlead.Service) string {
 		}
 	}
 	return b.String()
+}
+
+// TestAdmission: a service refuses what its policies do not admit, each of them over
+// both protocols, says so, and answers its probes all the same.
+func TestAdmission(t *testing.T) {
+	for name, tc := range map[string]struct {
+		option policies.ServerOption
+		code   codes.Code
+		status int
+		is     error
+	}{
+		"rate":        {policies.RateLimit(0.001, 1), codes.ResourceExhausted, http.StatusTooManyRequests, resilience.ErrRateLimited},
+		"concurrency": {policies.Concurrency(1), codes.ResourceExhausted, http.StatusTooManyRequests, resilience.ErrOverloaded},
+		"shed":        {policies.Shed(shed.WithInitialLimit(1), shed.WithMinLimit(1), shed.WithMaxLimit(1)), codes.Unavailable, http.StatusServiceUnavailable, resilience.ErrOverloaded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			back := mustNew(t, "back", fairlead.WithPlaintext(), fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithHTTP("127.0.0.1:0"),
+				fairlead.WithLogHandler(slog.DiscardHandler), fairlead.WithPolicies(policies.WithServer(tc.option)))
+			busy, leave := make(chan struct{}, 1), make(chan struct{})
+			testgrpc.RegisterTestServiceServer(back.GRPC(), &holding{busy: busy, leave: leave})
+			back.HTTP().HandleFunc("GET /", func(http.ResponseWriter, *http.Request) {})
+			stop := run(t, back)
+			front := mustNew(t, "front", fairlead.WithPlaintext(), fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler),
+				fairlead.WithPolicies(policies.WithDefaults(policies.NoRetry(), policies.NoBreaker())))
+			cc, err := front.DialAs("back", back.Addr("grpc"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := testgrpc.NewTestServiceClient(cc)
+			first := make(chan error, 1)
+			go func() {
+				_, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{})
+				first <- err
+			}()
+			<-busy
+
+			_, err = client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{})
+			if status.Code(err) != tc.code || !errors.Is(err, tc.is) {
+				t.Errorf("gRPC: %v, want %v and %v", err, tc.code, tc.is)
+			}
+			hc, err := front.HTTPClient("back")
+			if err != nil {
+				t.Fatal(err)
+			}
+			get(t, hc, "http://"+back.Addr("http")+"/readyz", http.StatusOK)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+back.Addr("http")+"/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := hc.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = httpmw.CheckResponse(resp)
+			if resp.StatusCode != tc.status || !errors.Is(err, tc.is) {
+				t.Errorf("HTTP: %v, want %d and %v", err, tc.status, tc.is)
+			}
+			_ = resp.Body.Close()
+			if text := scrape(t, back); !strings.Contains(text, `fairlead_policy_rejections_total{name="back"`) {
+				t.Error("/metrics does not tell of the refusals")
+			}
+			close(leave)
+			if err := errors.Join(<-first, front.Close(), stop()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// holding answers when it may.
+type holding struct {
+	testgrpc.UnimplementedTestServiceServer
+	busy  chan<- struct{}
+	leave <-chan struct{}
+}
+
+func (h *holding) UnaryCall(context.Context, *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
+	h.busy <- struct{}{}
+	<-h.leave
+	return &testgrpc.SimpleResponse{}, nil
 }
 
 // TestBadPolicies: what makes no sense is an error of New.

@@ -175,6 +175,7 @@ func (s *Service) setUpGRPC() error {
 	chain := []interceptors.ServerInterceptor{
 		interceptors.Record(s.recorder), interceptors.Recovery(), interceptors.Deadline(budget),
 	}
+	chain = append(chain, s.admitGRPC()...)
 	endpoint := interceptors.WithTLS(s.config.tls)
 	if s.config.plaintext {
 		endpoint = interceptors.WithPlaintext()
@@ -201,6 +202,7 @@ func (s *Service) setUpHTTP() error {
 	chain := []httpmw.Middleware{
 		httpmw.Record(s.recorder), httpmw.Recovery(), httpmw.Deadline(budget),
 	}
+	chain = append(chain, s.admitHTTP()...)
 	h := httpmw.Chain(httpmw.Route(s.mux), append(chain, s.config.middleware...)...)
 	endpoint := httpmw.WithTLS(s.config.tls)
 	if s.config.plaintext {

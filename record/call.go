@@ -200,8 +200,13 @@ func (c *Call) exemplar() metrics.Exemplar {
 func (c *Call) SetSizes(request, reply int64) { c.requestSize, c.replySize = request, reply }
 
 // Panicked notes a panic that ended the call: its value and stack go to the
-// span and to the request log, and nowhere else. The first one counts.
+// span and to the request log, and nowhere else. The first one counts. A panic
+// that began on another goroutine, and says so by a method of the same name, as
+// hedge's does, is noted as it was there.
 func (c *Call) Panicked(value any, stack []byte) {
+	if from, ok := value.(interface{ Panicked() (any, []byte) }); ok {
+		value, stack = from.Panicked()
+	}
 	if c.panicked.CompareAndSwap(nil, &caught{value: value, stack: stack}) {
 		c.recorder.metrics.Panic(c.kind.panicSource(), c.exemplar())
 	}

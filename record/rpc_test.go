@@ -283,6 +283,22 @@ func TestPeersTextOnSpans(t *testing.T) {
 	}
 }
 
+// elsewhere is a panic that began on another goroutine.
+type elsewhere struct{}
+
+func (elsewhere) Panicked() (any, []byte) { return "out of stock", []byte("goroutine 7 [running]") }
+
+// TestPanicElsewhere is noted as it was where it began.
+func TestPanicElsewhere(t *testing.T) {
+	b := newBench(t)
+	call := b.StartRPCServer(t.Context(), b.RPCServerMethod("/a.B/C", metrics.Unary), record.Incoming{}, nil, nil)
+	call.Panicked(elsewhere{}, []byte("goroutine 1 [running]"))
+	call.FinishRPC(rpcInternal, "")
+	if line := b.lines(t)[0]; line["panic"] != "out of stock" || line["stack"] != "goroutine 7 [running]" {
+		t.Errorf("panic %v, stack %v; want those of the goroutine that panicked", line["panic"], line["stack"])
+	}
+}
+
 // TestWithRedact: attributes reach the span as the redactor leaves them.
 func TestWithRedact(t *testing.T) {
 	b := newBench(t, record.WithRedact(func(a slog.Attr) slog.Attr {

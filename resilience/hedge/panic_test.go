@@ -34,6 +34,9 @@ func TestPanic(t *testing.T) {
 					if !ok || v.Value != errDown || !errors.Is(v, errDown) || !strings.Contains(v.Error(), "blowsUp") {
 						t.Fatalf("recovered %v", v)
 					}
+					if value, stack := v.Panicked(); value != errDown || !strings.Contains(string(stack), "blowsUp") {
+						t.Errorf("Panicked() = %v and %s", value, stack)
+					}
 					if took := time.Since(began); took != 250*ms {
 						t.Errorf("after %v, want 250ms", took)
 					}

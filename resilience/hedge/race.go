@@ -52,6 +52,9 @@ type PanicError struct {
 // Error returns the value and the stack, for the log; it is not for peers.
 func (e *PanicError) Error() string { return fmt.Sprintf("%v\n\n%s", e.Value, e.Stack) }
 
+// Panicked returns the value and the stack, for those who note panics.
+func (e *PanicError) Panicked() (value any, stack []byte) { return e.Value, e.Stack }
+
 // Unwrap returns the value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
