@@ -193,6 +193,10 @@ func (e *StatusError) Error() string {
 	return text
 }
 
+// Outcome returns what the status means, as [OutcomeOf] does. By it package
+// interceptors tells a gRPC caller of the error.
+func (e *StatusError) Outcome() resilience.Outcome { return OutcomeOf(e.StatusCode) }
+
 // Unwrap returns the refusal and the attempts, as far as there were any.
 func (e *StatusError) Unwrap() []error {
 	var errs []error

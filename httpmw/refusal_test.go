@@ -258,7 +258,7 @@ func TestReconstruction(t *testing.T) {
 				}
 			}
 			answer, ok := errors.AsType[*httpmw.StatusError](err)
-			if !ok || answer.StatusCode != row.code || answer.Server != "inventory:8080" || answer.Problem.Status != row.code || answer.Problem.Title != row.title {
+			if !ok || answer.Outcome() != httpmw.OutcomeOf(row.code) || answer.StatusCode != row.code || answer.Server != "inventory:8080" || answer.Problem.Status != row.code || answer.Problem.Title != row.title {
 				t.Errorf("err = %+v", answer)
 			}
 			text := fmt.Sprintf(`inventory:8080 answered %d %s: %s "inventory:8080" (remote): so it is; retry after 1.5s`, row.code, row.title, row.policy)

@@ -251,6 +251,29 @@ func TestReconstruction(t *testing.T) {
 	}
 }
 
+// TestForeignWordsStayHere: what else a server says with a refusal is for the one who
+// called it, and not for the caller of that one.
+func TestForeignWordsStayHere(t *testing.T) {
+	for _, kind := range callKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			tel := newTelemetry(t, sdktrace.AlwaysSample())
+			back := serve(t, answeringWith(t, codes.Unavailable, []protoadapt.MessageV1{
+				&errdetails.DebugInfo{Detail: "at 10.0.0.7"},
+				&errdetails.ErrorInfo{Domain: "fairlead", Reason: "OVERLOADED", Metadata: map[string]string{"at": "10.0.0.7"}},
+				&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)},
+			}, nil), nil, interceptors.DialOptions(interceptors.Record(tel.recorder)))
+			cc := serve(t, &service{handle: func(ctx context.Context) error { return kind.call(ctx, testgrpc.NewTestServiceClient(back)) }},
+				interceptors.ServerOptions(interceptors.Record(tel.recorder)), nil)
+			var trailer metadata.MD
+			err := kind.call(t.Context(), testgrpc.NewTestServiceClient(cc), grpc.Trailer(&trailer))
+			const want = `Unavailable "overloaded" fairlead/OVERLOADED map[policy:shed reason:overloaded] after 1s grpc-retry-pushback-ms ["1000"]`
+			if got := wire(err, trailer); got != want {
+				t.Errorf("the peer got  %s\nwant          %s", got, want)
+			}
+		})
+	}
+}
+
 // TestWhatIsNoRefusal: nothing is made of what does not say clearly that it is one.
 func TestWhatIsNoRefusal(t *testing.T) {
 	for _, tc := range []struct {

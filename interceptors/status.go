@@ -109,6 +109,9 @@ func (s *statuses) of(call *record.Call, err error) (*record.RPCStatus, *status.
 		return s.known[codes.OK], nil
 	}
 	st := statusOf(err)
+	if remote, ok := err.(*remoteError); ok && call.Kind().IsServer() { //nolint:errorlint // what is around it is taken off by statusOf
+		st = statusOfRejection(remote.rejected) // what else the peer says is for us, and not for our caller
+	}
 	if refused := call.Refused() || !call.Kind().IsServer() && isRefused(err); refused && int(st.Code()) < len(s.refused) {
 		return s.refused[st.Code()], st
 	}
@@ -231,6 +234,9 @@ func statusOf(err error) *status.Status {
 	if errors.Is(err, ctxutil.ErrBudgetExhausted) {
 		return statusOfRejection(&resilience.RejectedError{Policy: resilience.PolicyDeadline})
 	}
+	if e, ok := errors.AsType[answered](err); ok {
+		return statusBehind(e.Outcome())
+	}
 	if e, ok := errors.AsType[*resilience.AttemptsError](err); ok && e.Last != nil {
 		return statusOf(e.Last)
 	}
@@ -241,6 +247,28 @@ func statusOf(err error) *status.Status {
 		return status.FromContextError(contextError(err))
 	}
 	return status.New(codes.Unknown, err.Error())
+}
+
+// answered is an error that was the answer of a server over another protocol, such as
+// package httpmw's StatusError, and says what that means.
+type answered interface {
+	error
+	Outcome() resilience.Outcome
+}
+
+// statusBehind returns the status of a call that could not be answered because another
+// server's answer meant o. Whose it was is not the peer's business.
+func statusBehind(o resilience.Outcome) *status.Status {
+	switch o {
+	case resilience.OutcomeTransient, resilience.OutcomeOverload:
+		return status.New(codes.Unavailable, "upstream unavailable")
+	case resilience.OutcomeCallerDeadline, resilience.OutcomeTimeout:
+		return status.New(codes.DeadlineExceeded, "upstream timed out")
+	case resilience.OutcomeServerFault:
+		return status.New(codes.Unknown, "upstream failed")
+	default: // what was asked for was wrong, and we asked
+		return status.New(codes.Internal, "internal error")
+	}
 }
 
 // contextError returns the context error inside err.

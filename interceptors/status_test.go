@@ -113,6 +113,12 @@ type statusError struct{ st *status.Status }
 func (statusError) Error() string                { return "somebody's error" }
 func (e statusError) GRPCStatus() *status.Status { return e.st }
 
+// answerError is an answer over another protocol.
+type answerError struct{ outcome resilience.Outcome }
+
+func (answerError) Error() string                 { return "10.0.0.7:80 answered" }
+func (e answerError) Outcome() resilience.Outcome { return e.outcome }
+
 // TestErrorToStatus: what the peer gets for what a handler returns.
 func TestErrorToStatus(t *testing.T) {
 	detailed, err := status.New(codes.InvalidArgument, "bad").WithDetails(&errdetails.ErrorInfo{Reason: "QUANTITY"})
@@ -139,6 +145,12 @@ func TestErrorToStatus(t *testing.T) {
 		{"our timeout, as cause", ctxutil.ErrTimeout, codes.DeadlineExceeded, "context deadline exceeded"},
 		{"shutdown, as cause", ctxutil.ErrShutdown, codes.Canceled, "context canceled"},
 		{"a budget spent below", &ctxutil.BudgetError{}, codes.DeadlineExceeded, "deadline budget exhausted"},
+		{"another server is away", answerError{resilience.OutcomeTransient}, codes.Unavailable, "upstream unavailable"},
+		{"another server has too much to do", fmt.Errorf("x: %w", answerError{resilience.OutcomeOverload}), codes.Unavailable, "upstream unavailable"},
+		{"another server's time is over", answerError{resilience.OutcomeCallerDeadline}, codes.DeadlineExceeded, "upstream timed out"},
+		{"another server's limit", answerError{resilience.OutcomeTimeout}, codes.DeadlineExceeded, "upstream timed out"},
+		{"another server failed", answerError{resilience.OutcomeServerFault}, codes.Unknown, "upstream failed"},
+		{"another server says that we are wrong", answerError{resilience.OutcomeClientFault}, codes.Internal, "internal error"},
 	} {
 		for _, kind := range callKinds {
 			t.Run(tc.name+"/"+kind.name, func(t *testing.T) {
