@@ -18,23 +18,25 @@
 //
 // Every piece also works alone, in a server that exists already:
 //
-//	interceptors  gRPC: record, recovery, deadline; servers and clients with explicit settings
+//	interceptors  gRPC: record, recovery, deadline, policies; servers and clients with explicit settings
 //	httpmw        net/http: the same, file by file
 //	record        one call, one record: the span, the observation and the log line of both
 //	ctxutil       what a request carries: identity, attributes, deadline budget, headers, goroutines
 //	logging       slog handlers: correlation, redaction, sampling
 //	metrics       Prometheus instruments with exemplars and bounded labels
-//	resilience    the vocabulary of outcomes
+//	resilience    retry, breaker, limits and other policies, without a transport
 //	health        liveness and readiness
 //	telemetry     (own module) the OpenTelemetry SDK from OTEL_* variables
 //
 // # Order
 //
-// A server runs record → recovery → deadline → yours → handler, a client
-// record → deadline → yours → send. The record is outermost so that it sees
-// what everything else does to a call; recovery is next so that a panic
-// anywhere further in becomes an answer; the deadline comes before anything
-// that costs, so that what is already lost is not worked on.
+// A server runs record → recovery → deadline → rate limit → concurrency limit →
+// load shedding → yours → handler, a client record → deadline → retry or hedge →
+// for each attempt: breaker → rate limit → bulkhead → attempt record → yours →
+// send. The record is outermost so that it sees what everything else does to a
+// call; recovery is next so that a panic anywhere further in becomes an answer;
+// the deadline comes before anything that costs, so that what is already lost is
+// not worked on; a breaker comes before what waits, since it refuses at no cost.
 //
 // # Concurrency
 //
