@@ -174,13 +174,14 @@ type follower struct {
 	s      *session
 	fault  faultRow
 	cancel context.CancelFunc
+	began  chan struct{} // closed with the first answer
 	done   chan struct{}
 
 	mu      sync.Mutex
 	lossyOK bool
 }
 
-// follow watches until it is stopped. A watch that the registry told of no loss must not
+// follow watches from the first answer on until it is stopped. A watch that the registry told of no loss must not
 // report one.
 func (s *session) follow(f faultRow, instances []discovery.Instance) *follower {
 	s.Helper()
@@ -189,9 +190,14 @@ func (s *session) follow(f faultRow, instances []discovery.Instance) *follower {
 		s.Fatalf("Watch: %v", err)
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	w := &follower{s: s, fault: f, cancel: cancel, done: make(chan struct{}), lossyOK: f.answers}
+	w := &follower{s: s, fault: f, cancel: cancel, began: make(chan struct{}), done: make(chan struct{}), lossyOK: f.answers}
 	s.Cleanup(w.stop)
 	go w.run(ctx, source, instances)
+	select {
+	case <-w.began:
+	case <-time.After(s.h.Settle):
+		s.Fatalf("no first answer within %v", s.h.Settle)
+	}
 	return w
 }
 
@@ -199,7 +205,7 @@ func (w *follower) run(ctx context.Context, source discovery.Source, instances [
 	defer close(w.done)
 	defer source.Close()
 	seen := map[string]bool{}
-	failed := false
+	failed, begun := false, false
 	for ctx.Err() == nil {
 		u, err := source.Next(ctx)
 		if err != nil {
@@ -214,6 +220,10 @@ func (w *follower) run(ctx context.Context, source discovery.Source, instances [
 			w.s.Errorf("the first update after an error is not a full one")
 		}
 		failed = false
+		if !begun {
+			begun = true
+			close(w.began)
+		}
 		if u.Full {
 			clear(seen)
 		}
