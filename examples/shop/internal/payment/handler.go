@@ -27,6 +27,9 @@ const (
 	maxKey  = 255
 )
 
+// publishTimeout bounds handing over a receipt.
+const publishTimeout = 5 * time.Second
+
 // Publisher puts messages on a queue.
 type Publisher interface {
 	// Publish returns once the queue has taken over the message.
@@ -104,7 +107,10 @@ func (h *Handler) charge(ctx context.Context, key string, c Charge) (Receipt, er
 		return receipt, h.loseAnswer()
 	}
 	h.log.InfoContext(ctx, "charged", "charge_id", receipt.ID)
-	// The money is taken: a lost receipt must not undo that.
+	// The money is taken: a lost receipt must not undo that, and a caller who does not
+	// wait any more must not lose it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
 	if err := h.receipts.Publish(ctx, TopicReceipts, receipt); err != nil {
 		h.log.ErrorContext(ctx, "receipt not published", "charge_id", receipt.ID, "err", err)
 	}

@@ -28,11 +28,18 @@ type outbox struct {
 	mu       sync.Mutex
 	messages []any
 	err      error
+	before   func() // called before a message is published
 }
 
-func (o *outbox) Publish(_ context.Context, topic string, message any) error {
+func (o *outbox) Publish(ctx context.Context, topic string, message any) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.before != nil {
+		o.before()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if o.err == nil && topic == payment.TopicReceipts {
 		o.messages = append(o.messages, message)
 	}
@@ -157,6 +164,16 @@ func TestLostReceiptKeepsCharge(t *testing.T) {
 	box := outbox{err: errors.New("queue is full")}
 	if _, err := serve(t, &box, chaos.Fault{}).Charge(t.Context(), charge("o1", payment.CardOK)); err != nil {
 		t.Errorf("Charge = %v, want it to stand", err)
+	}
+}
+
+func TestReceiptOutlivesCaller(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	box := outbox{before: leave}
+	h := payment.NewHandler(newLedger(t), &box, chaos.Fault{}, slog.New(slog.DiscardHandler))
+	h.ServeHTTP(httptest.NewRecorder(), post(ctx, "o1", `{"order_id":"o1","amount_cents":1,"card":"tok_ok"}`))
+	if len(box.messages) != 1 {
+		t.Errorf("%d receipts for a charge whose caller left, want 1", len(box.messages))
 	}
 }
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
+	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/testkit/telemetrytest"
+)
+
+// answer is what a customer got.
+type answer struct {
+	asked  time.Duration // after the first one
+	took   time.Duration
+	status int
+	header http.Header
+	err    error // of an answer that says no
+}
+
+// answers are those of several customers.
+type answers []answer
+
+// share returns the fraction that had a status.
+func (a answers) share(status int) float64 {
+	if len(a) == 0 {
+		return 0
+	}
+	return float64(a.count(status)) / float64(len(a))
+}
+
+func (a answers) count(status int) (n int) {
+	for _, one := range a {
+		if one.status == status {
+			n++
+		}
+	}
+	return n
+}
+
+// between returns those who asked in a time.
+func (a answers) between(from, to time.Duration) answers {
+	return slices.DeleteFunc(slices.Clone(a), func(one answer) bool { return one.asked < from || one.asked >= to })
+}
+
+// within returns the time in which a fraction was answered.
+func (a answers) within(fraction float64) time.Duration {
+	var took []time.Duration
+	for _, one := range a {
+		took = append(took, one.took)
+	}
+	slices.Sort(took)
+	if len(took) == 0 {
+		return 0
+	}
+	return took[min(len(took)-1, int(fraction*float64(len(took))))]
+}
+
+// bazaar is a shop with customers, and everything that it tells is checked at its end.
+type bazaar struct {
+	t    *testing.T
+	shop app.Shop
+	dir  string
+	rec  *telemetrytest.Recorder
+
+	client *http.Client
+	url    string
+}
+
+// open opens the shop with what is wrong and a folder of policies.
+func open(t *testing.T, fault, policies string) *bazaar {
+	t.Helper()
+	b := &bazaar{t: t, dir: t.TempDir(), rec: telemetrytest.NewRecorder(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}}
+	cfg := observed(b.rec, b.dir)
+	cfg.Policies = policies
+	var err error
+	if cfg.Faults, err = chaos.Parse(fault); err != nil {
+		t.Fatal(err)
+	}
+	if b.shop, err = app.Start(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range b.shop.Instances() {
+		if i.Name == app.Gateway {
+			b.url = "http://" + i.Addresses.HTTP
+		}
+	}
+	return b
+}
+
+// close closes the shop and looks whether all that was told of it agrees.
+func (b *bazaar) close() *telemetrytest.Run {
+	b.t.Helper()
+	b.client.CloseIdleConnections()
+	stop(b.t, b.shop)
+	run := b.rec.Run(b.t)
+	telemetrytest.Check(b.t, run, telemetrytest.Uncorrelated("serving", "stopping"))
+	return run
+}
+
+const orderBody = `{"customer":"ada","sku":"mug-blue","quantity":1,"card":"tok_ok"}`
+
+// buy has customers place orders at a rate for a time, whether or not those before
+// them have an answer.
+func (b *bazaar) buy(perSecond int, d time.Duration) answers {
+	return b.crowd(perSecond, d, http.MethodPost, "/orders", orderBody)
+}
+
+// look has customers look at an article.
+func (b *bazaar) look(perSecond int, d time.Duration) answers {
+	return b.crowd(perSecond, d, http.MethodGet, "/articles/mug-blue", "")
+}
+
+func (b *bazaar) crowd(perSecond int, d time.Duration, method, path, body string) answers {
+	var customers sync.WaitGroup
+	all := make(answers, int(d.Seconds()*float64(perSecond)))
+	start := time.Now()
+	tick := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer tick.Stop()
+	for i := range all {
+		<-tick.C
+		all[i].asked = time.Since(start)
+		customers.Go(func() { b.ask(&all[i], method, path, body) })
+	}
+	customers.Wait()
+	return all
+}
+
+func (b *bazaar) ask(a *answer, method, path, body string) {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, b.url+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	resp, err := b.client.Do(req)
+	if err != nil {
+		b.t.Errorf("%s %s was not answered: %v", method, path, err)
+		return
+	}
+	defer resp.Body.Close()
+	a.took, a.status, a.header, a.err = time.Since(begin), resp.StatusCode, resp.Header, httpmw.CheckResponse(resp)
+}
+
+// policies returns what the policies did so far.
+func (b *bazaar) policies() report.Policies {
+	b.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var services []report.Metrics
+	for _, i := range b.shop.Instances() {
+		services = append(services, report.Metrics{Service: i.Name, URL: "http://" + i.Admin + "/metrics"})
+	}
+	p, err := report.ReadPolicies(b.t.Context(), client, services...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Logf("what the policies did\n%s", p.Render())
+	return p
+}
+
+// changes returns those of the breaker that a service has in front of another.
+func (b *bazaar) changes(from, to string) []report.Change {
+	b.t.Helper()
+	news, err := b.shop.News().News(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return slices.DeleteFunc(news.Changes, func(c report.Change) bool { return c.Service != from || c.Name != to })
+}
+
+// states returns the states that changes led to.
+func states(changes []report.Change) string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.To)
+	}
+	return strings.Join(all, " ")
+}
+
+// writePolicies returns a folder with the policies of one service.
+func writePolicies(t *testing.T, service, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, service+".yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
