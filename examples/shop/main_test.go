@@ -53,6 +53,7 @@ func TestBoundedRun(t *testing.T) {
 			}
 			for _, want := range []string{
 				"the shop is open", "/metrics", "/readyz", "150 requests, 0 under way", "a slow request", "a failed request",
+				"what the policies did", "order → payment", "gateway → inventory", "payment received ",
 				"└─ gateway  POST /orders", "inventory  shop.inventory.v1.InventoryService/Reserve", "the shop is closed",
 			} {
 				if !bytes.Contains(out, []byte(want)) {
@@ -69,6 +70,34 @@ func TestBoundedRun(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 			checkLog(t, logFile)
+		})
+	}
+}
+
+// TestPaymentDown looks at what a person sees of policies at work.
+func TestPaymentDown(t *testing.T) {
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			cmd, _ := command(t, append(mode, "-requests", "300", "-rate", "200", "-fail", "payment=down")...)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			text := string(out)
+			for _, want := range []string{
+				`order → payment: breaker closed → open for \S+: failure ratio \S+ of \d+ calls  trace [0-9a-f]{32}`,
+				`order → payment +\d+ .*open(ed \d+×)? +breaker \d+`,
+				`payment received \d+ requests for \d+ charges: 0\.\d+ for each`,
+				`a refused request\ntrace `,
+				`• \S+ rejected  policy="breaker"  policy.name="payment"`,
+			} {
+				if !regexp.MustCompile(want).MatchString(text) {
+					t.Errorf("no %s in the output", want)
+				}
+			}
+			if t.Failed() {
+				t.Logf("%s", text)
+			}
 		})
 	}
 }
