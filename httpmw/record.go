@@ -20,7 +20,8 @@ import (
 // end it.
 //
 // Every answer carries the trace id in X-Trace-ID, and X-Request-ID if the
-// caller sent one. The route is the pattern that [http.ServeMux] matched; see
+// caller sent one; one that is degraded when its header goes out has X-Degraded. The
+// route is the pattern that [http.ServeMux] matched; see
 // [Route] and [Mount] for chains and muxes in which it is not found by itself.
 //
 // A request whose caller went away before it was answered, or whose answer then
@@ -37,10 +38,23 @@ func Record(r *record.Recorder) Middleware {
 	}
 }
 
+// HeaderDegraded is "true" in an answer that is not what was asked for, or not all of
+// it, because a fallback stood in for a call that failed: in the answer of the server
+// that made the call, see [record.Degrade], and in the stand-in itself.
+const HeaderDegraded = "X-Degraded"
+
 // answer is what is kept of one answer, in one piece of memory.
 type answer struct {
 	respwriter.Writer
-	ids [2]string // the values of X-Trace-ID and X-Request-ID
+	call *record.Call
+	ids  [2]string // the values of X-Trace-ID and X-Request-ID
+}
+
+// BeforeHeader tells the peer of a success that is degraded, if that is known by now.
+func (a *answer) BeforeHeader(code int) {
+	if code < 400 && a.call.Degraded() != "" {
+		a.Header().Set(HeaderDegraded, "true")
+	}
 }
 
 func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter, req *http.Request) {
@@ -49,8 +63,9 @@ func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter,
 		in.Headers = func() ctxutil.Carrier { return ctxutil.HTTPCarrier(req.Header) }
 	}
 	call := r.StartHTTPServer(withPreviousAttempts(req), in)
-	a := new(answer)
+	a := &answer{call: call}
 	a.Init(w)
+	a.SetOwner(a)
 	a.setIDs(call)
 	inner := req.WithContext(call)
 	returned := false
@@ -61,6 +76,9 @@ func serveRecorded(r *record.Recorder, next http.Handler, w http.ResponseWriter,
 		}
 		call.SetSizes(req.ContentLength, sentBytes(req, &a.Writer))
 		if returned {
+			if !a.WroteHeader() {
+				a.BeforeHeader(a.Status())
+			}
 			finishReturned(call, &a.Writer)
 			return
 		}

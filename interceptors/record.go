@@ -51,7 +51,8 @@ func (f recordOption) applyRecord(i *Recording) { f(i) }
 // Every answer carries the trace id in the header x-trace-id, and x-request-id
 // if the caller sent one. Of a call that fails before it has answered anything
 // they are in the trailer: a header would say that the server has begun to
-// answer, and end gRPC's own retries. It panics if r is nil.
+// answer, and end gRPC's own retries. An answer that is degraded says so in the
+// trailer, see [KeyDegraded]. It panics if r is nil.
 func Record(r *record.Recorder, opts ...RecordOption) *Recording {
 	if r == nil {
 		panic("interceptors: Record: nil recorder")
@@ -134,6 +135,14 @@ func (i *Recording) startServer(ctx context.Context, m *record.RPC) *record.Call
 	return i.recorder.StartRPCServer(ctx, m, in, remote, local)
 }
 
+// KeyDegraded is the key of the trailer that is "true" in an answer that is not what was
+// asked for, or not all of it, because a fallback stood in for a call that failed: in the
+// answer of the server that made the call, see [record.Degrade], and in the stand-in
+// itself.
+const KeyDegraded = "x-degraded"
+
+var degradedTrailer = metadata.Pairs(KeyDegraded, "true")
+
 // answers holds the metadata of answers for reuse: grpc-go copies what it is
 // given.
 var answers = sync.Pool{New: func() any {
@@ -200,8 +209,11 @@ func (i *Recording) endServer(call *record.Call, ss *serverStream, returned *boo
 	if ss == nil || !ss.answered.Load() {
 		answerIDs(call, *err == nil)
 	}
-	if *err != nil {
+	switch {
+	case *err != nil:
 		tellPushback(call, *err)
+	case call.Degraded() != "":
+		_ = grpc.SetTrailer(call, degradedTrailer) // fails only outside of a server
 	}
 	*err = finish(call, serverStatuses, *err, req, *resp).Err()
 }

@@ -17,11 +17,19 @@ import (
 // at a time; what it remembers is read after the handler has returned.
 type Writer struct {
 	rw       http.ResponseWriter
+	owner    Owner // may be nil
 	bytes    int64
 	status   int
 	wrote    bool
 	hijacked bool
 }
+
+// Owner is told when the header of an answer may be about to go out, with the status,
+// on the goroutine that writes, so that it can add to the header what is known by
+// then. It is told again if the header did not go out after all. Headers of
+// informational answers are not told of, nor is one that net/http sends for a handler
+// that has written nothing.
+type Owner interface{ BeforeHeader(code int) }
 
 var (
 	_ http.ResponseWriter = (*Writer)(nil)
@@ -33,6 +41,9 @@ var (
 
 // Init puts w in front of rw and forgets everything from before.
 func (w *Writer) Init(rw http.ResponseWriter) { *w = Writer{rw: rw} }
+
+// SetOwner sets who is told before the header goes out.
+func (w *Writer) SetOwner(o Owner) { w.owner = o }
 
 // Status returns the final status code of the answer: the one that was written,
 // else 101 for a hijacked connection, else 200, which is what net/http sends for
@@ -70,6 +81,9 @@ func (w *Writer) Header() http.Header { return w.rw.Header() }
 // WriteHeader passes every call on, superfluous and invalid ones too, so that
 // net/http complains as it always does. Only the first final code counts.
 func (w *Writer) WriteHeader(code int) {
+	if !informational(code) {
+		w.announce(code)
+	}
 	// An invalid code panics here, and then no answer has begun.
 	w.rw.WriteHeader(code)
 	if w.WroteHeader() || informational(code) {
@@ -121,9 +135,10 @@ func (w *Writer) Flush() { _ = w.FlushError() }
 // FlushError sends what is buffered, the header first. The error matches
 // [http.ErrNotSupported] if the writer below cannot flush.
 func (w *Writer) FlushError() error {
+	w.announce(http.StatusOK)
 	err := http.NewResponseController(w.rw).Flush()
-	if !errors.Is(err, http.ErrNotSupported) {
-		w.begin()
+	if !errors.Is(err, http.ErrNotSupported) && !w.hijacked {
+		w.wrote = true
 	}
 	return err
 }
@@ -141,8 +156,16 @@ func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // begin notes that the first byte brings the header with it.
 func (w *Writer) begin() {
+	w.announce(http.StatusOK)
 	if !w.hijacked {
 		w.wrote = true
+	}
+}
+
+// announce tells the owner that the header is about to go out, if it has not.
+func (w *Writer) announce(code int) {
+	if w.owner != nil && !w.WroteHeader() {
+		w.owner.BeforeHeader(code)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/fairlead-go/fairlead/internal/respwriter"
 )
 
@@ -175,3 +177,67 @@ type unwrapper struct {
 }
 
 func (u unwrapper) Unwrap() http.ResponseWriter { return u.below }
+
+// owner notes what it is told before the header goes out, and adds to the header.
+type owner struct {
+	w    *respwriter.Writer
+	told []int
+}
+
+func (o *owner) BeforeHeader(code int) {
+	o.told = append(o.told, code)
+	o.w.Header().Set("X-Late", "1")
+}
+
+// TestOwnerIsToldBeforeTheHeader, however that goes out, and not of what is none.
+func TestOwnerIsToldBeforeTheHeader(t *testing.T) {
+	errRead := errors.New("read")
+	for _, tc := range []struct {
+		name    string
+		handler func(w *respwriter.Writer)
+		told    []int
+		late    string // as the peer has it
+	}{
+		{"nothing", func(*respwriter.Writer) {}, nil, ""},
+		{"status", func(w *respwriter.Writer) { w.WriteHeader(404) }, []int{404}, "1"},
+		{"once", func(w *respwriter.Writer) { w.WriteHeader(404); w.WriteHeader(500); _, _ = w.Write(nil); w.Flush() }, []int{404}, "1"},
+		{"early hints are not it", func(w *respwriter.Writer) { w.WriteHeader(103); w.WriteHeader(201) }, []int{201}, ""}, // httptest takes the hint for the header
+		{"write", func(w *respwriter.Writer) { _, _ = w.Write([]byte("a")) }, []int{200}, "1"},
+		{"write string", func(w *respwriter.Writer) { _, _ = w.WriteString("a") }, []int{200}, "1"},
+		{"flush", func(w *respwriter.Writer) { w.Flush() }, []int{200}, "1"},
+		{"read from", func(w *respwriter.Writer) { _, _ = w.ReadFrom(strings.NewReader("a")) }, []int{200}, "1"},
+		{"read from nothing, then a status", func(w *respwriter.Writer) {
+			_, _ = w.ReadFrom(iotest.ErrReader(errRead))
+			w.WriteHeader(500)
+		}, []int{200, 500}, "1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := &owner{w: new(respwriter.Writer)}
+			below := &readerFrom{ResponseRecorder: httptest.NewRecorder()}
+			o.w.Init(below)
+			o.w.SetOwner(o)
+			tc.handler(o.w)
+			if diff := cmp.Diff(tc.told, o.told); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			if got := below.Result().Header.Get("X-Late"); got != tc.late {
+				t.Errorf("X-Late %q, want %q", got, tc.late)
+			}
+		})
+	}
+}
+
+// TestOwnerOfWhatCannotFlush: the header has not gone out, and is told of again.
+func TestOwnerOfWhatCannotFlush(t *testing.T) {
+	o := &owner{w: new(respwriter.Writer)}
+	o.w.Init(bare{httptest.NewRecorder()})
+	o.w.SetOwner(o)
+	o.w.Flush()
+	if o.w.WroteHeader() {
+		t.Error("an answer has begun")
+	}
+	o.w.WriteHeader(404)
+	if diff := cmp.Diff([]int{200, 404}, o.told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
