@@ -103,6 +103,48 @@ func TestOneCallManyAttempts(t *testing.T) {
 	}
 }
 
+// onlyRoots is a sampler that has something to say of calls and nothing of attempts.
+type onlyRoots struct{ sdktrace.Sampler }
+
+func (s onlyRoots) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	r := sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
+	if !trace.SpanContextFromContext(p.ParentContext).IsValid() {
+		r.Tracestate, _ = trace.ParseTraceState("vendor=call")
+	}
+	return r
+}
+
+// TestIdentityOfAnAttempt: all of it is the attempt's, and none is left in the request
+// that it was made from.
+func TestIdentityOfAnAttempt(t *testing.T) {
+	rec := stack(t, onlyRoots{sdktrace.AlwaysSample()})
+	var given, sent http.Header
+	between := func(next http.RoundTripper) http.RoundTripper {
+		return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+			given = r.Header.Clone()
+			resp, err := next.RoundTrip(r)
+			if diff := cmp.Diff(given, r.Header); diff != "" {
+				t.Errorf("the request it was given was changed:\n%s", diff)
+			}
+			return resp, err
+		})
+	}
+	rt := httpmw.ChainTransport(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+		sent = r.Header.Clone()
+		return answers(200, http.NoBody).RoundTrip(r)
+	}), httpmw.RecordTransport(rec, "payment"), between, httpmw.AttemptTransport(rec))
+	if _, err := rt.RoundTrip(newRequest(t, http.MethodGet, "http://payment/", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if given.Get("Tracestate") != "vendor=call" || sent.Get("Tracestate") != "" {
+		t.Errorf("tracestate %q of the call, %q of the attempt", given.Get("Tracestate"), sent.Get("Tracestate"))
+	}
+	call, attempt := given.Get("Traceparent"), sent.Get("Traceparent")
+	if call == "" || attempt == "" || call == attempt || call[:36] != attempt[:36] {
+		t.Errorf("%s of the call, %s of the attempt", call, attempt)
+	}
+}
+
 // TestAttemptsWithoutASpan: of a request whose span nobody records, attempts are
 // counted and the request's own identity is sent.
 func TestAttemptsWithoutASpan(t *testing.T) {

@@ -185,9 +185,6 @@ func (p *policing) attempt(c *policies.Client, req *http.Request, limit *retry.L
 	if reported = true; c.Breaker != nil {
 		lease.Done(end.ctx, end.outcome, now()-start, end.retryAfter())
 	}
-	if end.resp == nil {
-		end.slot.Done()
-	}
 	returned = true
 	return end
 }

@@ -149,15 +149,15 @@ func TestHedgesOfFailures(t *testing.T) {
 		for proto, http2 := range protocols {
 			t.Run(tc.name+" "+proto, func(t *testing.T) {
 				s := serveSteps(t, http2, tc.steps...)
-				b := newBulkhead(2)
-				got := get(t, s.with(httpmw.HedgeTransport(hedgePolicy(time.Minute)), httpmw.BulkheadTransport(b)), s.url)
+				svc := service(policies.Hedge(hedge.WithDelay(time.Minute)), policies.Bulkhead(2))
+				got := get(t, s.with(httpmw.PoliciesTransport(svc)), s.url)
 				if got.StatusCode != tc.want || got.text == "" || len(s.requests()) != tc.attempts {
 					t.Errorf("%d %q after %d attempts, want %d after %d", got.StatusCode, got.text, len(s.requests()), tc.want, tc.attempts)
 				}
 				if reason := retryReason(httpmw.CheckResponse(got.Response)); reason != tc.reason {
 					t.Errorf("reason %q, want %q", reason, tc.reason)
 				}
-				if n := b.Snapshot().InFlight; n != 0 {
+				if n := svc.Client().Bulkhead.Snapshot().InFlight; n != 0 {
 					t.Errorf("%d slots in use", n)
 				}
 			})
@@ -193,4 +193,22 @@ func TestHedgedPanic(t *testing.T) {
 		}
 	}()
 	_, _ = rt.RoundTrip(newRequest(t, http.MethodGet, "http://payment/", nil))
+}
+
+// TestHedgedHeadersAreApart: attempts at the same time have a header each.
+func TestHedgedHeadersAreApart(t *testing.T) {
+	var n atomic.Int32
+	var both sync.WaitGroup
+	both.Add(2)
+	r := newRequest(t, http.MethodGet, "http://payment/", nil)
+	r.Header.Set("Accept", "text/plain")
+	_, err := httpmw.HedgeTransport(hedgePolicy(time.Millisecond))(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+		r.Header.Set("Signature", strings.Repeat("x", int(n.Add(1)))) // which it should not
+		both.Done()
+		both.Wait()
+		return answers(200, http.NoBody).RoundTrip(r)
+	})).RoundTrip(r)
+	if err != nil || len(r.Header) != 1 {
+		t.Errorf("%v; the caller's header is %v", err, r.Header)
+	}
 }

@@ -4,17 +4,13 @@ package httpmw_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/resilience"
@@ -105,72 +101,6 @@ func iotestOneByte(s string) io.Reader {
 		rs = append(rs, strings.NewReader(s[i:i+1]))
 	}
 	return io.MultiReader(rs...)
-}
-
-// TestBodyIsClosed: once, whatever becomes of the request.
-func TestBodyIsClosed(t *testing.T) {
-	answer := func(code int) httpmw.Transport {
-		return func(http.RoundTripper) http.RoundTripper {
-			return roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				_ = r.Body.Close()
-				return &http.Response{StatusCode: code, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-			})
-		}
-	}
-	open := newBreaker()
-	open.ForceOpen(t.Context())
-	full := newBulkhead(1)
-	slot := must(full.Allow(t.Context()))
-	defer slot.Done()
-	for _, tc := range []struct {
-		name string
-		ts   []httpmw.Transport
-	}{
-		{"sent", []httpmw.Transport{httpmw.RetryTransport(retryPolicy()), answer(200)}},
-		{"retried in vain", []httpmw.Transport{httpmw.RetryTransport(retryPolicy()), answer(503)}},
-		{"hedged", []httpmw.Transport{httpmw.HedgeTransport(hedgePolicy(time.Hour)), answer(200)}},
-		{"refused by a breaker", []httpmw.Transport{httpmw.BreakerTransport(open), answer(200)}},
-		{"refused by a breaker, retried", []httpmw.Transport{httpmw.RetryTransport(retryPolicy()), httpmw.BreakerTransport(open), answer(200)}},
-		{"no slot", []httpmw.Transport{httpmw.BulkheadTransport(full), answer(200)}},
-		{"no slot, hedged", []httpmw.Transport{httpmw.HedgeTransport(hedgePolicy(time.Hour)), httpmw.BulkheadTransport(full), answer(200)}},
-	} {
-		for kind, length := range map[string]int64{"known": 4, "unknown": -1, "too long": 1 << 20} {
-			t.Run(tc.name+" "+kind, func(t *testing.T) {
-				body := &stream{Reader: strings.NewReader("body")}
-				r := newRequest(t, http.MethodPut, "http://payment/", body)
-				r.ContentLength = length
-				resp, err := httpmw.ChainTransport(roundTripperFunc(nil), tc.ts...).RoundTrip(r)
-				if err == nil {
-					resp.Body.Close()
-				}
-				if n := body.closes.Load(); n != 1 {
-					t.Errorf("closed %d times, want once", n)
-				}
-			})
-		}
-	}
-}
-
-// TestBodyOfAPanickingTransport: it is closed, too, and what is below may panic before
-// or after it has closed it.
-func TestBodyOfAPanickingTransport(t *testing.T) {
-	for name, below := range map[string]func(r *http.Request){
-		"closed":     func(r *http.Request) { _ = r.Body.Close() },
-		"not closed": func(*http.Request) {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBulkhead(1)
-			rt := httpmw.ChainTransport(roundTripperFunc(func(r *http.Request) (*http.Response, error) { below(r); panic("no") }),
-				httpmw.RetryTransport(retryPolicy(retry.WithPerTryTimeout(time.Hour))), httpmw.BulkheadTransport(b))
-			wantPanic(t, "no", func() {
-				_, _ = rt.RoundTrip(newRequest(t, http.MethodPut, "http://payment/", &stream{Reader: strings.NewReader("body")}))
-			})
-			if n := b.Snapshot().InFlight; n != 0 {
-				t.Errorf("%d slots taken", n)
-			}
-		})
-	}
 }
 
 // TestStreamIsNotHeldBack: a body that is written while the answer is read goes out as
@@ -304,140 +234,4 @@ func TestBrokenBodyIsNotSentAgain(t *testing.T) {
 			t.Errorf("%v after %d requests", err, len(s.requests()))
 		}
 	})
-}
-
-// blocked is a body whose Read waits until it is closed, as that of a pipe does.
-type blocked struct {
-	reading chan struct{}
-	once    sync.Once
-	closed  chan struct{}
-	shut    sync.Once
-}
-
-func newBlocked() *blocked {
-	return &blocked{reading: make(chan struct{}), closed: make(chan struct{})}
-}
-
-func (b *blocked) Read([]byte) (int, error) {
-	b.once.Do(func() { close(b.reading) })
-	<-b.closed
-	return 0, io.ErrClosedPipe
-}
-
-func (b *blocked) Close() error { b.shut.Do(func() { close(b.closed) }); return nil }
-
-// TestClosingUnblocks: a transport that closes a body which it is still reading means
-// the reading to end, as it does without us; nobody hangs, and there is no second
-// attempt at what may have lost a part.
-func TestClosingUnblocks(t *testing.T) {
-	for name, policy := range map[string]httpmw.Transport{
-		"retried": httpmw.RetryTransport(retryPolicy(), httpmw.WithRepeatable("POST")),
-		"hedged":  httpmw.HedgeTransport(hedgePolicy(time.Millisecond), httpmw.WithRepeatable("POST")),
-	} {
-		t.Run(name, func(t *testing.T) {
-			body := newBlocked()
-			r := newRequest(t, http.MethodPost, "http://payment/", body)
-			r.ContentLength = 10
-			var attempts atomic.Int32
-			rt := policy(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-				attempts.Add(1)
-				done := make(chan error)
-				go func() {
-					_, err := r.Body.Read(make([]byte, 10))
-					done <- err
-				}()
-				<-body.reading
-				_ = r.Body.Close()
-				return nil, <-done
-			}))
-			_, err := rt.RoundTrip(r)
-			if err == nil {
-				t.Fatal("no error")
-			}
-			if name == "retried" && (attempts.Load() != 1 || retryReason(err) != retry.ReasonNotReplayable) {
-				t.Errorf("%v after %d attempts", err, attempts.Load())
-			}
-			<-body.closed
-		})
-	}
-}
-
-// TestReadersAtTheSameTime: attempts of a hedged request read one body, each all of it.
-func TestReadersAtTheSameTime(t *testing.T) {
-	const readers = 2
-	want := strings.Repeat("0123456789", 1000)
-	var got [readers]string
-	var n atomic.Int32
-	var both sync.WaitGroup
-	both.Add(readers)
-	rt := httpmw.HedgeTransport(hedgePolicy(time.Millisecond))(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-		i := n.Add(1) - 1
-		both.Done()
-		both.Wait()
-		b, err := io.ReadAll(r.Body)
-		_ = r.Body.Close()
-		got[i] = string(b)
-		if err != nil {
-			return nil, err
-		}
-		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-	}))
-	body := &stream{Reader: iotestOneByte(want)}
-	r := newRequest(t, http.MethodPut, "http://payment/", body)
-	r.ContentLength = int64(len(want))
-	if _, err := rt.RoundTrip(r); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([readers]string{want, want}, got); diff != "" || body.closes.Load() != 1 {
-		t.Errorf("closed %d times; (-want +got):\n%s", body.closes.Load(), diff)
-	}
-}
-
-// TestAbandonedReaderDoesNoHarm: a transport may go on reading an attempt's body when
-// it has returned; that neither disturbs the next attempt nor goes on for long.
-func TestAbandonedReaderDoesNoHarm(t *testing.T) {
-	want := strings.Repeat("0123456789", 1000)
-	var wg sync.WaitGroup
-	for range 100 {
-		var n atomic.Int32
-		var got string
-		rt := httpmw.RetryTransport(retryPolicy())(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
-			if n.Add(1) == 1 {
-				wg.Go(func() {
-					_, _ = io.Copy(io.Discard, r.Body)
-					_ = r.Body.Close()
-				})
-				return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-			}
-			b, _ := io.ReadAll(r.Body)
-			_ = r.Body.Close()
-			got = string(b)
-			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-		}))
-		body := &stream{Reader: iotestOneByte(want)}
-		if _, err := rt.RoundTrip(newRequest(t, http.MethodPut, "http://payment/", body)); err != nil || got != want {
-			t.Fatalf("%v; the second attempt read %d bytes of %d", err, len(got), len(want))
-		}
-		wg.Wait()
-		if body.closes.Load() != 1 {
-			t.Fatalf("closed %d times", body.closes.Load())
-		}
-	}
-}
-
-// TestCanceledWhileSending: the caller's end is passed on, and the body is closed.
-func TestCanceledWhileSending(t *testing.T) {
-	s := serveSteps(t, true, status(200))
-	ctx, cancel := context.WithCancel(t.Context())
-	body := newBlocked()
-	r, _ := http.NewRequestWithContext(ctx, http.MethodPut, s.url, body)
-	go func() {
-		<-body.reading
-		cancel()
-	}()
-	_, err := s.with(httpmw.RetryTransport(retryPolicy())).Do(r)
-	if !errors.Is(err, context.Canceled) || retryReason(err) != "" {
-		t.Errorf("%v, want Canceled alone", err)
-	}
-	<-body.closed
 }

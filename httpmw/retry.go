@@ -66,7 +66,7 @@ func WithRepeatable(methods ...string) PolicingOption {
 // without GetBody, while it is sent; a longer one is sent once. The default is
 // [DefaultReplayBytes]; with 0, or less, none is kept.
 func WithReplay(bytes int64) PolicingOption {
-	return policingOption(func(c *repeats) { c.buffer = max(bytes, 0) })
+	return policingOption(func(c *repeats) { c.buffer = bytes })
 }
 
 // RetryTransport returns the transport that sends a request again whose answer is a
@@ -193,6 +193,10 @@ func (e *ending) result(repeatable, again bool) retry.Result {
 		return res
 	case e.resp != nil:
 		res.Err = statusError(e.resp.StatusCode)
+	default:
+		if refusal, ok := errors.AsType[*resilience.RejectedError](e.err); ok && refusal.RetryAfter > 0 {
+			res.Pushback = retry.PushbackAfter(refusal.RetryAfter)
+		}
 	}
 	res.Retryable = repeatable && (e.outcome == resilience.OutcomeTimeout || e.resp != nil && isWorthRetry(e.resp.StatusCode))
 	switch {
