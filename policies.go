@@ -18,8 +18,9 @@ import (
 // a budget, and has a circuit breaker for each downstream service, both with
 // their package's defaults; nothing limits what comes in.
 //
-// To have them in a file, see package policyfile. Metrics, logs and spans tell
-// what they decide.
+// To have them in a file, see package policyfile. Fallbacks belong to one client:
+// see [interceptors.WithFallbacks] and [httpmw.WithFallbacks]. Metrics, logs and
+// spans tell what is decided.
 func WithPolicies(opts ...policies.Option) Option {
 	return optionFunc(func(c *config) { c.policies = append(c.policies, opts...) })
 }

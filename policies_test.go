@@ -14,14 +14,17 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead"
 	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/resilience"
 	"github.com/fairlead-go/fairlead/resilience/breaker"
+	"github.com/fairlead-go/fairlead/resilience/fallback"
 	"github.com/fairlead-go/fairlead/resilience/policies"
 	"github.com/fairlead-go/fairlead/resilience/retry"
 	"github.com/fairlead-go/fairlead/resilience/shed"
@@ -127,32 +130,45 @@ func TestBreakerOfClients(t *testing.T) {
 func callBack(t *testing.T, svc *fairlead.Service, protocol string, f *flaky) error {
 	t.Helper()
 	if protocol == "gRPC" {
-		back := mustNew(t, "back", fairlead.WithPlaintext(), fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler))
-		testgrpc.RegisterTestServiceServer(back.GRPC(), f)
-		stop := run(t, back)
-		defer func() {
-			if err := stop(); err != nil {
-				t.Error(err)
-			}
-		}()
-		cc, err := svc.DialAs("back", back.Addr("grpc"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cc.Close()
-		_, err = testgrpc.NewTestServiceClient(cc).UnaryCall(t.Context(), &testgrpc.SimpleRequest{})
-		return err
+		return f.overGRPC(t, svc, func(cc grpc.ClientConnInterface) error {
+			_, err := testgrpc.NewTestServiceClient(cc).UnaryCall(t.Context(), &testgrpc.SimpleRequest{})
+			return err
+		})
 	}
+	return f.overHTTP(t.Context(), svc)
+}
+
+// overGRPC serves f, and has call use a connection to it.
+func (f *flaky) overGRPC(t *testing.T, svc *fairlead.Service, call func(grpc.ClientConnInterface) error, opts ...interceptors.ClientOption) error {
+	t.Helper()
+	back := mustNew(t, "back", fairlead.WithPlaintext(), fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithAdmin(""), fairlead.WithLogHandler(slog.DiscardHandler))
+	testgrpc.RegisterTestServiceServer(back.GRPC(), f)
+	stop := run(t, back)
+	cc, err := svc.DialAs("back", back.Addr("grpc"), opts...)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	defer func() {
+		_ = cc.Close()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	return call(cc)
+}
+
+// overHTTP serves f, and asks it once.
+func (f *flaky) overHTTP(ctx context.Context, svc *fairlead.Service, opts ...httpmw.ClientOption) error {
 	back := httptest.NewServer(f)
 	defer back.Close()
-	client, err := svc.HTTPClient("back")
+	client, err := svc.HTTPClient("back", opts...)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, back.URL, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, back.URL, nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -267,6 +283,77 @@ func (h *holding) UnaryCall(context.Context, *testgrpc.SimpleRequest) (*testgrpc
 	h.busy <- struct{}{}
 	<-h.leave
 	return &testgrpc.SimpleResponse{}, nil
+}
+
+// TestFallbacks: a degraded reply stands in when all attempts have failed, and the
+// caller of the service is told so.
+func TestFallbacks(t *testing.T) {
+	for _, protocol := range []string{"gRPC", "HTTP"} {
+		t.Run(protocol, func(t *testing.T) {
+			back := &flaky{fail: 100}
+			tel, logs := newSDK(), &syncBuffer{}
+			front := mustNew(t, "front", fairlead.WithPlaintext(), fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithTelemetry(tel.start),
+				fairlead.WithLogHandler(slog.NewJSONHandler(logs, nil)), fairlead.WithPolicies(policies.WithDefaults(quick)))
+			front.HTTP().HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+				if err := callWithFallback(t, r.Context(), front, protocol, back); err != nil {
+					httpmw.WriteError(w, r, err)
+				}
+			})
+			stop := run(t, front)
+			resp, err := http.Get("http://" + front.Addr("http") + "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			http.DefaultClient.CloseIdleConnections()
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+			if resp.StatusCode != http.StatusOK || resp.Header.Get(httpmw.HeaderDegraded) != "true" {
+				t.Errorf("status %d, header %v; want 200, marked as degraded", resp.StatusCode, resp.Header)
+			}
+			if n := back.calls.Load(); n != 3 {
+				t.Errorf("%d calls arrived, want 3: the fallback comes after all attempts", n)
+			}
+			if n := strings.Count(logs.String(), `"degraded":"unknown stock"`); n != 1 { // the client's own line is at debug
+				t.Errorf("%d lines say that the reply is degraded, want that of the request: %s", n, logs)
+			}
+			degraded := 0
+			for _, s := range tel.spans.Ended() {
+				for _, kv := range s.Attributes() {
+					if kv.Key == "fairlead.degraded" {
+						degraded++
+					}
+				}
+			}
+			if degraded != 2 {
+				t.Errorf("%d spans are marked as degraded, want 2: the request's and the call's", degraded)
+			}
+		})
+	}
+}
+
+// callWithFallback calls a service named back that a fallback stands in for.
+func callWithFallback(t *testing.T, ctx context.Context, svc *fairlead.Service, protocol string, f *flaky) error {
+	t.Helper()
+	if protocol == "gRPC" {
+		stock, err := fallback.New("unknown stock", fallback.Value(&testgrpc.SimpleResponse{Username: "unknown"}))
+		if err != nil {
+			return err
+		}
+		return f.overGRPC(t, svc, func(cc grpc.ClientConnInterface) error {
+			resp, err := testgrpc.NewTestServiceClient(cc).UnaryCall(ctx, &testgrpc.SimpleRequest{})
+			if err == nil && resp.GetUsername() != "unknown" {
+				return errors.New("not the stand-in")
+			}
+			return err
+		}, interceptors.WithFallbacks(interceptors.Fallback(stock)))
+	}
+	stock, err := fallback.New("unknown stock", fallback.Value(httpmw.Reply{Body: []byte("unknown")}))
+	if err != nil {
+		return err
+	}
+	return f.overHTTP(ctx, svc, httpmw.WithFallbacks(httpmw.FallbackTransport(stock)))
 }
 
 // TestBadPolicies: what makes no sense is an error of New.

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // server is one listener and what serves on it.
@@ -151,7 +154,9 @@ func (s *Service) Close() error {
 		errs = append(errs, srv.listener.Close())
 	}
 	for _, c := range clients {
-		errs = append(errs, c.Close())
+		if err := c.Close(); status.Code(err) != codes.Canceled { // closed already, by who asked for it
+			errs = append(errs, err)
+		}
 	}
 	for _, c := range idle {
 		c.CloseIdleConnections()

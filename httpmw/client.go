@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -63,6 +64,7 @@ type clientConfig struct {
 	proxy                 func(*http.Request) (*url.URL, error)
 	dial                  dialFunc
 	transports            []Transport
+	fallbacks             []Transport
 }
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -153,6 +155,18 @@ func WithTransports(ts ...Transport) ClientOption {
 	return clientOption(func(c *clientConfig) { c.transports = append(c.transports, ts...) })
 }
 
+// WithFallbacks adds transports of [FallbackTransport], the first one outermost, in
+// their place: below the first of [WithTransports], which is the record, and above all
+// others, whatever the order of the options. Several uses add up.
+func WithFallbacks(ts ...Transport) ClientOption {
+	return clientOption(func(c *clientConfig) { c.fallbacks = append(c.fallbacks, ts...) })
+}
+
+// chain returns all transports in their order.
+func (c *clientConfig) chain() []Transport {
+	return slices.Insert(slices.Clone(c.transports), min(1, len(c.transports)), c.fallbacks...)
+}
+
 // NewClient returns a client for the one downstream service called name, with a
 // connection pool of its own, every timeout set, and no other traffic than what
 // was asked for: http:// URLs fail with [ErrPlaintext] unless [WithPlaintext]
@@ -189,7 +203,7 @@ func NewClient(name string, opts ...ClientOption) (*http.Client, error) {
 	pool := c.pool()
 	guard := &egressGuard{next: pool, name: name, plaintext: c.plaintext}
 	return &http.Client{
-		Transport:     &pooledTransport{RoundTripper: ChainTransport(guard, c.transports...), pool: pool},
+		Transport:     &pooledTransport{RoundTripper: ChainTransport(guard, c.chain()...), pool: pool},
 		Timeout:       c.timeout,
 		CheckRedirect: checkRedirect(name, c.maxRedirects),
 	}, nil
@@ -220,6 +234,11 @@ func (c *clientConfig) validate(name string) error {
 	for i, t := range c.transports {
 		if t == nil {
 			errs = append(errs, fmt.Errorf("Transports[%d]: must not be nil", i))
+		}
+	}
+	for i, t := range c.fallbacks {
+		if t == nil {
+			errs = append(errs, fmt.Errorf("Fallbacks[%d]: must not be nil", i))
 		}
 	}
 	return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,6 +20,7 @@ type ClientOption interface{ applyClient(*clientConfig) }
 type clientConfig struct {
 	endpoint
 	interceptors []ClientInterceptor
+	fallbacks    []ClientInterceptor
 	grpcRetries  bool
 	dialOptions  []grpc.DialOption
 }
@@ -31,6 +33,24 @@ func (f clientOption) applyClient(c *clientConfig) { f(c) }
 // [DialOptions] for their order. Several uses add up.
 func WithClientInterceptors(is ...ClientInterceptor) ClientOption {
 	return clientOption(func(c *clientConfig) { c.interceptors = append(c.interceptors, is...) })
+}
+
+// WithFallbacks adds interceptors of [Fallback], the first one outermost, in their
+// place: below the [Record] that the interceptors begin with, and above all others,
+// whatever the order of the options. Several uses add up.
+func WithFallbacks(fs ...ClientInterceptor) ClientOption {
+	return clientOption(func(c *clientConfig) { c.fallbacks = append(c.fallbacks, fs...) })
+}
+
+// chain returns all interceptors in their order.
+func (c *clientConfig) chain() []ClientInterceptor {
+	below := 0
+	if len(c.interceptors) > 0 {
+		if _, ok := c.interceptors[0].(*Recording); ok {
+			below = 1
+		}
+	}
+	return slices.Insert(slices.Clone(c.interceptors), below, c.fallbacks...)
 }
 
 // WithDialOptions adds grpc-go's own options, after those made of the other
@@ -85,7 +105,7 @@ func NewClient(target string, opts ...ClientOption) (*Client, error) {
 	if !hasProxy() { // to which only grpc-go's own dialer connects
 		dial = append(dial, grpc.WithContextDialer(watch.dial))
 	}
-	dial = append(dial, dialOptions(c.interceptors, c.grpcRetries)...)
+	dial = append(dial, dialOptions(c.chain(), c.grpcRetries)...)
 	cc, err := grpc.NewClient(target, append(dial, c.dialOptions...)...)
 	if err != nil {
 		return nil, fmt.Errorf("interceptors: NewClient %q: %w", target, err)
