@@ -176,8 +176,8 @@ func (p *policing) attempt(c *policies.Client, req *http.Request, limit *retry.L
 		req = withTimeLeft(req)
 	}
 	sent = true
-	end.resp, end.err = p.next.RoundTrip(req)
-	if end.err == nil && !limit.Lift() { // it passed in that moment
+	end.resp, end.err = p.next.RoundTrip(req) //nolint:bodyclose // answer hands it out, drop closes it
+	if end.err == nil && !limit.Lift() {      // it passed in that moment
 		_ = end.resp.Body.Close()
 		end.resp, end.err = nil, context.Cause(end.ctx)
 	}
@@ -241,8 +241,8 @@ func (e *ending) drop() {
 // held, limit and release as well, is given back when the body of the response is
 // over. Both may be nil.
 func (e *ending) answer(limit *retry.Limit, release func()) (*http.Response, error) {
-	if e.resp != nil && !e.slotted && limit == nil && release == nil {
-		return e.resp, nil
+	if !e.slotted && limit == nil && release == nil {
+		return e.resp, e.err
 	}
 	h := &held{slot: e.slot, limit: limit, release: release}
 	switch {

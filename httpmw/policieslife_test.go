@@ -12,9 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/fairlead-go/fairlead/httpmw"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/breaker"
 	"github.com/fairlead-go/fairlead/resilience/bulkhead"
 	"github.com/fairlead-go/fairlead/resilience/policies"
+	"github.com/fairlead-go/fairlead/resilience/ratelimit"
 	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
@@ -122,5 +127,49 @@ func TestRecordsWaitNoLonger(t *testing.T) {
 	resp.Body.Close()
 	if h.waiting.Load() != 0 {
 		t.Errorf("%d wait", h.waiting.Load())
+	}
+}
+
+// TestObserverPanics: what an attempt held is given back also if somebody who is told of
+// it panics.
+func TestObserverPanics(t *testing.T) {
+	no := func() { panic("no") }
+	tell := resilience.Observer{
+		Attempted:    func(context.Context, resilience.Attempt) { no() },
+		Rejected:     func(context.Context, *resilience.RejectedError) { no() },
+		StateChanged: func(context.Context, resilience.StateChange) { no() },
+	}
+	for name, opt := range map[string]policies.ClientOption{
+		"of attempts": policies.Retry(retry.WithObserver(tell), retry.WithPerTryTimeout(time.Hour)),
+		"of states":   policies.Breaker(breaker.WithMinCalls(1), breaker.WithObserver(tell)),
+		"of refusals": policies.RateLimit(rate.Every(time.Hour), 1, ratelimit.WithObserver(tell)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			svc := service(policies.Bulkhead(1), policies.Breaker(), opt)
+			if l := svc.Client().RateLimit; l != nil {
+				_ = l.Wait(t.Context())
+			}
+			var attempt context.Context
+			answer := &stream{Reader: strings.NewReader("sorry")}
+			sent := &stream{Reader: strings.NewReader("body")}
+			rt := httpmw.PoliciesTransport(svc)(roundTripperFunc(func(r *http.Request) (*http.Response, error) {
+				attempt = r.Context()
+				_ = r.Body.Close()
+				return answers(503, answer).RoundTrip(r)
+			}))
+			wantPanic(t, "no", func() { _, _ = rt.RoundTrip(newRequest(t, http.MethodPut, "http://payment/", sent)) })
+			if n := svc.Client().Bulkhead.Snapshot().InFlight; n != 0 {
+				t.Errorf("%d slots in use", n)
+			}
+			if n := sent.closes.Load(); n != 1 {
+				t.Errorf("the request's body was closed %d times", n)
+			}
+			if attempt != nil && answer.closes.Load() != 1 {
+				t.Errorf("the answer's body was closed %d times", answer.closes.Load())
+			}
+			if name == "of attempts" && attempt.Err() == nil {
+				t.Error("the attempt goes on")
+			}
+		})
 	}
 }

@@ -171,7 +171,7 @@ func (b *replayed) Read(p []byte) (int, error) {
 	defer b.finish()
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	if n, err, done := b.readKept(p); done {
+	if n, done, err := b.readKept(p); done {
 		return n, err
 	}
 	n, err := r.src.Read(p)
@@ -183,25 +183,25 @@ func (b *replayed) Read(p []byte) (int, error) {
 }
 
 // readKept reads what is kept. It is done unless src is to be read.
-func (b *replayed) readKept(p []byte) (n int, err error, done bool) { //nolint:revive // done says whether err counts
+func (b *replayed) readKept(p []byte) (n int, done bool, err error) {
 	r := b.replay
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case b.isOver():
-		return 0, errBodyClosed, true
+		return 0, true, errBodyClosed
 	case b.at < int64(len(r.kept)):
 		n = copy(p, r.kept[b.at:])
 		b.at += int64(n)
-		return n, nil, true
+		return n, true, nil
 	case b.at != r.read: // more than is kept
-		return 0, errBodyClosed, true
+		return 0, true, errBodyClosed
 	case r.end != nil:
-		return 0, r.end, true
+		return 0, true, r.end
 	case r.closed:
-		return 0, errBodyClosed, true
+		return 0, true, errBodyClosed
 	default:
-		return 0, nil, false
+		return 0, false, nil
 	}
 }
 

@@ -69,11 +69,12 @@ func WithReplay(bytes int64) PolicingOption {
 	return policingOption(func(c *repeats) { c.buffer = bytes })
 }
 
-// RetryTransport returns the transport that sends a request again whose answer is a
-// failure that p retries, as often as p allows. What a status means is said by
-// [OutcomeOf]: 429 and 503 are retried, 500 and 502 as well, and so is an attempt
-// that ran into a time limit of ours; push-back (Retry-After, X-Retry-Pushback-Ms)
-// is obeyed. [retry.WithRetryOn] takes the place of that.
+// RetryTransport returns the transport that sends a request again whose attempt failed
+// in a way that p retries, as often as p allows. By default that is what [OutcomeOf]
+// calls transient or overload (425, 429, 503), a connection that could not be made or
+// broke, and what may be another instance's or another moment's doing: 500, 502, a time
+// limit of ours, and 504 while there is time left. [retry.WithRetryOn] takes the place
+// of all that. Push-back (Retry-After, X-Retry-Pushback-Ms) is obeyed.
 //
 // Only a request that may be handled twice is sent again:
 //
@@ -126,18 +127,29 @@ func (p *policing) retry(c *policies.Client, req *http.Request) (*http.Response,
 		buffer = 0 // only one that was never sent is sent again
 	}
 	from := bodiesOf(req, c.Retry.MaxAttempts(), buffer)
-	defer from.over()
+	var end ending
+	var limit *retry.Limit
+	concluded := false
+	defer func() {
+		from.over()
+		if !concluded { // an observer panicked; after a backoff there is nothing to give up
+			end.drop()
+			limit.End()
+		}
+	}()
 	run := c.Retry.Start(req.Context())
 	for {
-		end, limit := p.try(c, &run, &from)
+		end, limit = p.try(c, &run, &from)
 		wait, again, _ := run.Next(end.result(repeatable, from.again()))
 		if !again {
 			end.conclude(req, run.Summary())
+			concluded = true
 			return end.answer(limit, nil)
 		}
 		from.retire()
 		end.drop()
 		limit.End()
+		end, limit = ending{}, nil
 		if err := run.Wait(wait); err != nil {
 			return nil, err
 		}
