@@ -78,7 +78,8 @@ func WithBackoff(shortest, longest time.Duration) Option {
 }
 
 // WithJitter sets by which share, 0 to 1, waits are shortened at random at the most,
-// so that processes do not come back together. The default is [DefaultJitter].
+// so that processes do not come back together; the time between heartbeats by a fifth of
+// that. The default is [DefaultJitter].
 func WithJitter(f float64) Option {
 	return option(func(c *common) { c.pace.jitter = f })
 }

@@ -39,6 +39,7 @@ type Registrar struct {
 	asked    time.Duration // the time to live that was asked for
 	ttl      time.Duration // … and the one that was granted
 	beatAt   time.Time     // when the last call that renewed the time to live began
+	early    time.Duration // how much less than an interval after it the next one is due
 	verifyAt time.Time
 }
 

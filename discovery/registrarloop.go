@@ -52,10 +52,16 @@ func (r *Registrar) put(ctx context.Context, ttl time.Duration) error {
 		return err
 	})
 	if err == nil {
-		r.beatAt = start
+		r.beaten(start)
 		r.note(func(s *RegistrarStatus) { s.Registrations++ })
 	}
 	return err
+}
+
+// beaten notes that the time to live began anew.
+func (r *Registrar) beaten(at time.Time) {
+	some := r.interval() / 5
+	r.beatAt, r.early = at, some-r.cfg.pace.spread(some)
 }
 
 func (r *Registrar) granted(ttl time.Duration, reason string) {
@@ -190,7 +196,8 @@ func (r *Registrar) pause() time.Duration {
 	if r.damper.undecided() {
 		interval /= 5
 	}
-	return max(time.Until(r.beatAt.Add(interval)), 0)
+	// Those who began together do not stay together.
+	return max(time.Until(r.beatAt.Add(interval-r.early)), 0)
 }
 
 // due reports whether it is time to read the entry back: after the registry was away,
@@ -220,7 +227,7 @@ func (r *Registrar) beat(ctx context.Context) error {
 	took := time.Since(start)
 	r.tuner.observe(took, r.interval())
 	if err == nil {
-		r.beatAt = start
+		r.beaten(start)
 		r.note(func(s *RegistrarStatus) { s.Heartbeats++; s.LastHeartbeat = start })
 	}
 	st := r.Status()
