@@ -2,10 +2,7 @@
 
 package discovery
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Observer is told what watchers and registrars do. Every function is optional.
 //
@@ -172,6 +169,3 @@ func (s State) String() string {
 	}
 	return "invalid"
 }
-
-// known reports whether an error says that the registry answered, and how.
-func known(err error) bool { return err == nil || errors.Is(err, ErrUnknownRegistration) }

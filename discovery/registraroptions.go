@@ -62,7 +62,7 @@ func newRegistrarConfig(opts []RegistrarOption) (registrarConfig, error) {
 	}
 	c.tuner.shortest = c.ttl
 	return c, checked(func(check checker) {
-		c.common.validate(check)
+		c.validate(check)
 		check(c.ttl >= minTTL, "TTL", c.ttl, fmt.Sprintf("be at least %v", minTTL))
 		for _, t := range c.serverTimeouts {
 			check(c.ttl > t.d, "TTL", c.ttl, fmt.Sprintf("be more than %v, the server's %s, so that no request outlives the registration: raise it with WithTTL, or lower that timeout", t.d, t.name))

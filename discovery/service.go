@@ -294,7 +294,8 @@ func (s *service) publish() bool {
 	if changed {
 		snap.Version++
 	}
-	if !changed && !isNews(snap, before.snapshot) && !(before.initial() && !errors.Is(snap.Err, ErrNotAnswered)) {
+	firstFailure := before.initial() && !errors.Is(snap.Err, ErrNotAnswered)
+	if !changed && !firstFailure && !isNews(snap, before.snapshot) {
 		return false
 	}
 	st := &state{snap, before.number + 1, make(chan struct{})}

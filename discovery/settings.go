@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,7 +157,7 @@ func (s *Settings) All() []Setting { return s.settings }
 // Err returns what is wrong with the values that were asked for, and which values of
 // the file nobody asked for.
 func (s *Settings) Err() error {
-	errs := s.errs[:len(s.errs):len(s.errs)]
+	errs := slices.Clip(s.errs)
 	for _, name := range sortedKeys(s.values) {
 		if v := s.values[name]; !s.used[name] {
 			errs = append(errs, fmt.Errorf("discovery: %s:%d:%d: %q: no such setting", s.file, v.Line, v.Column, name))

@@ -65,13 +65,13 @@ func TestSettings(t *testing.T) {
 
 func TestSettingsNameWhatIsWrong(t *testing.T) {
 	s := discovery.NewSettings(environment("T", "soon", "B", "perhaps"))
-	s.UseFile("registry.yaml", map[string]discovery.FileValue{"retries": {"many", 5, 11}, "adress": {"x", 2, 1}})
+	s.UseFile("registry.yaml", map[string]discovery.FileValue{"retries": {"many", 5, 11}, "retrys": {"x", 2, 1}})
 	if s.Duration("timeout", time.Second, "T") != time.Second || s.Bool("tls", true, "B") != true || s.Int("retries", 3) != 3 {
 		t.Error("a value that makes no sense was taken")
 	}
 	for _, want := range []string{
 		`discovery: timeout "soon": must be a duration such as "1.5s" (from T)`, `discovery: tls "perhaps": must be true or false (from B)`,
-		`discovery: retries "many": must be a whole number (from registry.yaml:5:11)`, `discovery: registry.yaml:2:1: "adress": no such setting`,
+		`discovery: retries "many": must be a whole number (from registry.yaml:5:11)`, `discovery: registry.yaml:2:1: "retrys": no such setting`,
 	} {
 		if err := s.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -50,7 +50,7 @@ func newWatcherConfig(opts []WatcherOption) (watcherConfig, error) {
 		o.applyWatcher(&c)
 	}
 	return c, checked(func(check checker) {
-		c.common.validate(check)
+		c.validate(check)
 		k := c.keeper
 		check(k.emptyHold >= 0 || k.emptyHold == never, "empty hold", k.emptyHold, "be 0 or more")
 		check(k.churnShare > 0 && k.churnShare <= 1, "churn share", k.churnShare, "be more than 0 and at most 1")

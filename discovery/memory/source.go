@@ -125,9 +125,9 @@ func (s *source) collect() (u discovery.Update, found bool, err error) {
 	svc := r.service(s.q)
 	for _, id := range slices.Sorted(maps.Keys(s.dirty)) {
 		in := r.shown(svc.entries[id])
-		switch before := s.sent[id]; {
-		case in == before:
-		case in == nil:
+		switch in {
+		case s.sent[id]:
+		case nil:
 			u.Remove = append(u.Remove, id)
 			delete(s.sent, id)
 		default:

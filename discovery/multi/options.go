@@ -20,7 +20,7 @@ const (
 	DefaultFallbackTTL   = 0.5
 )
 
-// ErrAway: neither registry could be reached.
+// ErrAway is matched by what a registration says while neither registry can be reached.
 var ErrAway = errors.New("multi: both registries are away")
 
 // Observer is told what moves. Every function is optional. They are called on the

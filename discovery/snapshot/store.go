@@ -77,7 +77,7 @@ func (s *Store) Load(q discovery.Query) (discovery.Stored, error) {
 	if err != nil {
 		return discovery.Stored{}, fmt.Errorf("snapshot: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	stored, err := load(f, q)
 	if err != nil {
 		return discovery.Stored{}, fmt.Errorf("snapshot: %s: %w", path, err)

@@ -278,7 +278,7 @@ func playConcurrency(s *session) {
 			s.Fatalf("Watch: %v", err)
 		}
 		wg.Go(func() {
-			defer source.Close()
+			defer func() { _ = source.Close() }()
 			for ctx.Err() == nil {
 				if _, err := source.Next(ctx); err != nil && ctx.Err() == nil {
 					fail("Next: %v", err)

@@ -203,7 +203,7 @@ func (s *session) follow(f faultRow, instances []discovery.Instance) *follower {
 
 func (w *follower) run(ctx context.Context, source discovery.Source, instances []discovery.Instance) {
 	defer close(w.done)
-	defer source.Close()
+	defer func() { _ = source.Close() }()
 	seen := map[string]bool{}
 	failed, begun := false, false
 	for ctx.Err() == nil {

@@ -239,7 +239,7 @@ func (w *watch) quiet(what string, d time.Duration) {
 func (s *session) finds(what string, q discovery.Query, instances ...discovery.Instance) {
 	s.Helper()
 	w := s.watch(q)
-	defer w.source.Close()
+	defer func() { _ = w.source.Close() }()
 	w.sees(what, instances...)
 }
 
