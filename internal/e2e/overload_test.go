@@ -194,6 +194,9 @@ var counters = []struct {
 func TestOverload(t *testing.T) {
 	var trials []trial
 	for _, c := range counters {
+		if raceEnabled && len(trials) > 0 {
+			break // it is the machine that would be overloaded
+		}
 		trials = append(trials, shedding(c.name, c.open), collapsing(c.name, c.open))
 	}
 	together(t, trials)

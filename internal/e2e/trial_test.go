@@ -52,6 +52,9 @@ const (
 // together runs trials at the same time, and tells of each in a test of its own.
 func together(t *testing.T, trials []trial) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes real time; the cases in virtual time do not")
+	}
 	verdicts, still := map[string]*verdict{}, time.Duration(0)
 	for n, left := 0, trials; n < maxRounds && len(left) > 0; n++ {
 		if still = round(t, left, verdicts); still <= standstill {
