@@ -20,8 +20,6 @@ const mostCalls = 1.2
 type chained struct {
 	name string
 	way  []protocol
-	// extra is what the last service may get on top of [mostCalls].
-	extra float64
 }
 
 // chains are those that are tried. The race detector, which takes ten times as long,
@@ -34,12 +32,9 @@ var chains = func() []chained {
 }()
 
 var allChains = []chained{
-	{"gRPC", []protocol{grpcHop, grpcHop, grpcHop}, 0},
-	{"HTTP", []protocol{httpHop, httpHop, httpHop}, 0},
-	// The answer of an HTTP service is Unknown to a gRPC caller's caller, who does not
-	// retry that. So it does not find out either that it was asked not to, and does not
-	// say so in turn: the hop before it retries as well.
-	{"HTTP gRPC HTTP", []protocol{httpHop, grpcHop, httpHop}, 0.05},
+	{"gRPC", []protocol{grpcHop, grpcHop, grpcHop}},
+	{"HTTP", []protocol{httpHop, httpHop, httpHop}},
+	{"HTTP gRPC HTTP", []protocol{httpHop, grpcHop, httpHop}},
 }
 
 // naive are retries as everybody makes them.
@@ -93,8 +88,6 @@ func TestStorm(t *testing.T) {
 		{"without breakers", withoutBreakers, load{perSecond: 100, patience: time.Minute}, 4 * time.Second, 1, mostCalls},
 	} {
 		for _, c := range chains {
-			o := o
-			o.most += c.extra
 			trials = append(trials, trial{o.name + "/" + c.name, func(t *testing.T) func() *verdict {
 				chain := newChain(t, onLoopback, c.way, o.option)
 				return func() *verdict { return o.strike(t.Context(), chain) }
@@ -112,8 +105,6 @@ func TestLongStorm(t *testing.T) {
 		{"no retries of retries", notNested, load{perSecond: 20, patience: 2 * time.Second}, 2 * time.Second, 7, 7},
 	} {
 		for _, c := range chains {
-			o := o
-			o.most += c.extra
 			t.Run(o.name+"/"+c.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { o.strike(t.Context(), newChain(t, inMemory, c.way, o.option)).tell(t) })
 			})
