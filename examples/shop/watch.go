@@ -86,7 +86,13 @@ func showPolicies(ctx context.Context, out io.Writer, shop app.Shop, s load.Snap
 			p.Server(app.Payment).Received, charged, p.Amplification(app.Order, app.Payment))
 	}
 	news, err := shop.News().News(ctx)
-	if err != nil || len(news.Changes) == 0 {
+	if err != nil {
+		say(out, "\nthe breakers' changes could not be read: %v\n", err)
+	}
+	if len(news.FellBack) > 0 {
+		say(out, "\n  degraded answers: %s\n", report.Counts(news.FellBack))
+	}
+	if len(news.Changes) == 0 {
 		return
 	}
 	say(out, "\n  breakers\n")

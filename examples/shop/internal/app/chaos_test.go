@@ -303,6 +303,34 @@ func TestHedgedReads(t *testing.T) {
 	})
 }
 
+// An article has a page though nobody knows how many of it there are.
+func TestStockUnknown(t *testing.T) {
+	patiently(t, func(v *verdict) {
+		b := open(t, v, "inventory=down", "")
+		got := b.look(60, time.Second)
+		if degraded := got.degraded(); got.share(http.StatusOK) < 1 || degraded != len(got) {
+			v.errorf("%d of %d were served, %d of them without the number", got.count(http.StatusOK), len(got), degraded)
+		}
+		unknown := b.crowd(10, 100*time.Millisecond, http.MethodGet, "/articles/no-such", "")
+		if unknown.share(http.StatusOK) < 1 { // nobody knows that either
+			v.errorf("an article that there is not: %d", unknown[0].status)
+		}
+		if c := b.policies().Client(app.Gateway, app.Inventory); c.Trips == 0 {
+			v.errorf("the breaker took degraded replies for success: %+v", c)
+		}
+		news, err := b.shop.News().News(t.Context())
+		if n := news.FellBack["gateway: stock unknown"]; err != nil || n != len(got)+len(unknown) {
+			v.errorf("%d degraded replies were told of, want %d (%v)", n, len(got)+len(unknown), err)
+		}
+		run := b.close()
+		for _, trace := range run.Traces().With("GET /articles/{sku}").All() {
+			if why, _ := trace.Span("GET /articles/{sku}").Attr("fairlead.degraded"); why.AsString() != "stock unknown" {
+				t.Errorf("the gateway's span is degraded by %q", why.AsString())
+			}
+		}
+	})
+}
+
 // When the gateway has too much to do, those who only look are refused first.
 func TestGatewaySheds(t *testing.T) {
 	patiently(t, func(v *verdict) {

@@ -97,6 +97,16 @@ func (a answers) count(status int) (n int) {
 	return n
 }
 
+// degraded returns how many answers were not all that was asked for.
+func (a answers) degraded() (n int) {
+	for _, one := range a {
+		if one.header.Get(httpmw.HeaderDegraded) != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // between returns those who asked in a time.
 func (a answers) between(from, to time.Duration) answers {
 	return slices.DeleteFunc(slices.Clone(a), func(one answer) bool { return one.asked < from || one.asked >= to })

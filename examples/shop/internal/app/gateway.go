@@ -5,10 +5,16 @@ package app
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	"github.com/fairlead-go/fairlead"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gateway"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
+	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/record"
+	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/fallback"
 )
 
 // newGateway wires the gateway: HTTP in front, two gRPC services behind.
@@ -21,11 +27,29 @@ func newGateway(_ context.Context, e *env) (*service, error) {
 	if err != nil {
 		return svc.abandon(err)
 	}
-	inventory, err := svc.dial(e, Inventory)
+	unknown, err := stockUnknown(e)
+	if err != nil {
+		return svc.abandon(err)
+	}
+	inventory, err := svc.dial(e, Inventory, unknown)
 	if err != nil {
 		return svc.abandon(err)
 	}
 	gw := gateway.New(orderpb.NewOrderServiceClient(orders), inventorypb.NewInventoryServiceClient(inventory), svc.Logger())
 	gw.Routes(svc.HTTP())
 	return svc, nil
+}
+
+// stockUnknown makes the inventory say that it does not know how many of an article
+// there are, instead of failing: the page of an article is worth having without.
+func stockUnknown(e *env) (interceptors.ClientOption, error) {
+	f, err := fallback.New("stock unknown", fallback.Value(&inventorypb.GetStockResponse{}),
+		fallback.WithObserver(resilience.Observers(record.PolicyEvents(), e.journal.Observer(Gateway))))
+	if err != nil {
+		return nil, err
+	}
+	standIn := interceptors.Fallback(f, inventorypb.InventoryService_GetStock_FullMethodName)
+	// Outside of everything else, as gRPC has it for the one interceptor that is not
+	// chained: further in, retries and breaker would see nothing but success.
+	return interceptors.WithDialOptions(grpc.WithUnaryInterceptor(standIn.UnaryClient())), nil
 }

@@ -107,9 +107,9 @@ func (e *env) open(ctx context.Context, name, schema string) (*store.DB, error) 
 func (e *env) file(name string) string { return filepath.Join(e.cfg.Dir, name+".db") }
 
 // dial returns a connection to another service's gRPC port.
-func (s *service) dial(e *env, name string) (*interceptors.Client, error) {
-	return s.Dial(registry.Target(name),
-		interceptors.WithDialOptions(grpc.WithResolvers(registry.Resolver(e.services))))
+func (s *service) dial(e *env, name string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
+	resolve := interceptors.WithDialOptions(grpc.WithResolvers(registry.Resolver(e.services)))
+	return s.Dial(registry.Target(name), append(opts, resolve)...)
 }
 
 // close ends what the service has opened.

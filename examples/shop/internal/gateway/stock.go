@@ -46,6 +46,9 @@ func (g *Gateway) syncStock(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
+	// A session may end before its request does. What is left of that is not read, and
+	// the connection is of no use then: it must not be taken for another request.
+	w.Header().Set("Connection", "close")
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel() // ends the stream on every way out
 	stream, err := g.inventory.SyncStock(ctx)

@@ -132,6 +132,9 @@ func TestStockSessionFails(t *testing.T) {
 			if resp.StatusCode != tc.status || !strings.Contains(string(body), tc.answer) {
 				t.Errorf("status %d, body %s; want %d with %q", resp.StatusCode, body, tc.status, tc.answer)
 			}
+			if !resp.Close {
+				t.Error("the connection is kept, with a request in it that nobody has read")
+			}
 			<-shelf.ended // whatever happened, the stream is not left behind
 		})
 	}

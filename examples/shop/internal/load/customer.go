@@ -113,6 +113,8 @@ func isTraceID(s string) bool {
 func outcomeOf(resp *http.Response) Outcome {
 	why := problem.Reason(httpmw.CheckResponse(resp))
 	switch code := resp.StatusCode; {
+	case code < 300 && resp.Header.Get("X-Degraded") != "":
+		return Degraded
 	case code < 300:
 		return OK
 	case code == http.StatusPaymentRequired:

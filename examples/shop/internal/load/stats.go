@@ -14,6 +14,7 @@ type Outcome string
 // The outcomes.
 const (
 	OK            Outcome = "ok"
+	Degraded      Outcome = "degraded"
 	ClientFault   Outcome = "client fault"
 	OutOfStock    Outcome = "out of stock"
 	Declined      Outcome = "declined"

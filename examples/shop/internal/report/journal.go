@@ -4,6 +4,7 @@ package report
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +40,9 @@ type News struct {
 	// empty.
 	Retried string `json:"retried,omitempty"`
 	Refused string `json:"refused,omitempty"`
+	// FellBack counts degraded replies, by service and fallback: "gateway: stock
+	// unknown".
+	FellBack map[string]int `json:"fell_back,omitempty"`
 }
 
 // Newspaper has news.
@@ -58,7 +62,7 @@ type Journal struct {
 var _ Newspaper = (*Journal)(nil)
 
 // NewJournal returns an empty journal.
-func NewJournal() *Journal { return &Journal{} }
+func NewJournal() *Journal { return &Journal{news: News{FellBack: make(map[string]int)}} }
 
 // Observer returns the observer that writes down what the policies of a service
 // decide.
@@ -79,6 +83,11 @@ func (j *Journal) Observer(service string) resilience.Observer {
 			if e.Policy == resilience.PolicyRetry && e.Number > 1 && e.Outcome == resilience.OutcomeOK {
 				j.note(&j.news.Retried, ctx)
 			}
+		},
+		FellBack: func(_ context.Context, e resilience.Fallback) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.news.FellBack[service+": "+e.Name]++
 		},
 		Rejected: func(ctx context.Context, e *resilience.RejectedError) {
 			if e.Policy == resilience.PolicyBreaker && !e.Remote {
@@ -101,7 +110,7 @@ func (j *Journal) News(context.Context) (News, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	out := j.news
-	out.Changes = slices.Clone(j.news.Changes)
+	out.Changes, out.FellBack = slices.Clone(j.news.Changes), maps.Clone(j.news.FellBack)
 	return out, nil
 }
 
@@ -113,6 +122,7 @@ type mergedNews []Newspaper
 
 func (m mergedNews) News(ctx context.Context) (all News, err error) {
 	had := false
+	all.FellBack = make(map[string]int)
 	for _, paper := range m {
 		news, paperErr := paper.News(ctx)
 		if paperErr != nil {
@@ -121,6 +131,9 @@ func (m mergedNews) News(ctx context.Context) (all News, err error) {
 		}
 		had = true
 		all.Changes = append(all.Changes, news.Changes...)
+		for name, n := range news.FellBack {
+			all.FellBack[name] += n
+		}
 		all.Retried = later(all.Retried, news.Retried)
 		all.Refused = later(all.Refused, news.Refused)
 	}

@@ -41,6 +41,7 @@ func TestJournal(t *testing.T) {
 		order.Rejected(third, &resilience.RejectedError{Policy: resilience.PolicyBreaker})
 		order.Rejected(first, &resilience.RejectedError{Policy: resilience.PolicyBulkhead})
 		order.Rejected(first, &resilience.RejectedError{Policy: resilience.PolicyBreaker, Remote: true})
+		order.FellBack(first, resilience.Fallback{Name: "stock unknown"})
 		order.StateChanged(first, resilience.StateChange{
 			Name: "payment", From: resilience.StateClosed, To: resilience.StateOpen,
 			Reason: "failure ratio 0.62 of 50 calls", OpenFor: 2 * time.Second, TraceID: "4bf9",
@@ -55,7 +56,7 @@ func TestJournal(t *testing.T) {
 				At: time.Now(), Service: "order", Name: "payment", From: "closed", To: "open",
 				Reason: "failure ratio 0.62 of 50 calls", OpenFor: 2 * time.Second, TraceID: "4bf9",
 			}},
-			Retried: retried, Refused: refused,
+			Retried: retried, Refused: refused, FellBack: map[string]int{"order: stock unknown": 1},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("news (-want +got):\n%s", diff)
@@ -94,6 +95,8 @@ func TestNewsOfSeveralProcesses(t *testing.T) {
 	order.Observer("order").StateChanged(ctx, changed)
 	gateway.Observer("gateway").StateChanged(ctx, changed)
 	order.Observer("order").StateChanged(ctx, changed)
+	order.Observer("order").FellBack(ctx, resilience.Fallback{Name: "a"})
+	gateway.Observer("gateway").FellBack(ctx, resilience.Fallback{Name: "b"})
 	order.Observer("order").Rejected(ctx, &resilience.RejectedError{Policy: resilience.PolicyBreaker})
 	srv := httptest.NewServer(report.Handler(stub{}, order))
 	defer srv.Close()
@@ -109,6 +112,9 @@ func TestNewsOfSeveralProcesses(t *testing.T) {
 	}
 	if got := strings.Join(who, " "); got != "order gateway order" || news.Refused != trace {
 		t.Errorf("changes of %s, refused %q; want them in the order of time, and the trace", got, news.Refused)
+	}
+	if diff := cmp.Diff(map[string]int{"order: a": 1, "gateway: b": 1}, news.FellBack); diff != "" {
+		t.Errorf("fell back (-want +got):\n%s", diff)
 	}
 	if _, err := report.MergeNews(noPaper{}).News(t.Context()); !errors.Is(err, errNoPaper) {
 		t.Errorf("no paper at all: %v", err)

@@ -36,8 +36,6 @@ type Client struct {
 	// GivenUp counts calls that failed in a way that would be worth another
 	// attempt, by why there was none.
 	GivenUp map[string]int
-	// FellBack counts the calls for which a degraded reply stood in.
-	FellBack int
 	// Budget is how many retries and hedges could be paid for now; negative if
 	// there is no budget.
 	Budget float64
@@ -141,9 +139,6 @@ func (p *Policies) add(service string, families map[string]*dto.MetricFamily) {
 	}
 	for s := range series(families, "fairlead_retry_budget_remaining") {
 		client(s.label("name")).Budget = s.value
-	}
-	for s := range series(families, "fairlead_fallbacks_total") {
-		client(s.label("name")).FellBack += s.count()
 	}
 	for _, name := range []string{"http_server_request_duration_seconds", "rpc_server_call_duration_seconds"} {
 		for s := range series(families, name) {

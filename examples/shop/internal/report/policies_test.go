@@ -42,7 +42,6 @@ func decisions(t *testing.T) *prometheus.Registry {
 	obs.Rejected(ctx, &resilience.RejectedError{Policy: resilience.PolicyBreaker, Name: "payment", Reason: "open"})
 	obs.Rejected(ctx, &resilience.RejectedError{Policy: resilience.PolicyShed, Name: "order", Reason: "limit"})
 	obs.StateChanged(ctx, resilience.StateChange{Name: "payment", From: resilience.StateClosed, To: resilience.StateOpen})
-	obs.FellBack(ctx, resilience.Fallback{Name: "stock unknown"})
 	set.CollectPolicies(func() metrics.PolicyStates {
 		return metrics.PolicyStates{
 			Breakers: []metrics.BreakerState{{Name: "payment", State: resilience.StateHalfOpen}},
@@ -80,16 +79,14 @@ func TestPolicies(t *testing.T) {
 				GivenUp: map[string]int{"retry budget exhausted": 1},
 				Budget:  2.25, Breaker: "half-open", Trips: 1,
 			},
-			{From: "order", To: "stock unknown", FellBack: 1, Budget: -1, Refused: map[string]int{}, GivenUp: map[string]int{}},
 		},
 		Servers: []report.Server{{Service: "order", Received: 1, Refused: map[string]int{"shed": 1}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("policies (-want +got):\n%s", diff)
 	}
-	const table = `  calls                  made  sent  retries  hedges  saved  fell back  budget  breaker               refused    given up
-  order → payment        6     7     1        1       2      -          2.2     half-open, opened 1×  breaker 1  retry budget exhausted 1
-  order → stock unknown  -     -     -        -       -      1          -                             -          -
+	const table = `  calls            made  sent  retries  hedges  saved  budget  breaker               refused    given up
+  order → payment  6     7     1        1       2      2.2     half-open, opened 1×  breaker 1  retry budget exhausted 1
 
   servers  received  refused
   order    1         shed 1

@@ -17,15 +17,15 @@ func (p Policies) Render() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) { _, _ = fmt.Fprintf(w, "  %s\n", strings.Join(cells, "\t")) }
-	row("calls", "made", "sent", "retries", "hedges", "saved", "fell back", "budget", "breaker", "refused", "given up")
+	row("calls", "made", "sent", "retries", "hedges", "saved", "budget", "breaker", "refused", "given up")
 	for _, c := range p.Clients {
 		row(c.From+" → "+c.To, number(c.Calls), number(c.Sent), number(c.Retries), number(c.Hedges), number(c.Saved),
-			number(c.FellBack), budget(c.Budget), c.breaker(), counts(c.Refused), counts(c.GivenUp))
+			budget(c.Budget), c.breaker(), Counts(c.Refused), Counts(c.GivenUp))
 	}
 	row()
 	row("servers", "received", "refused")
 	for _, s := range p.Servers {
-		row(s.Service, number(s.Received), counts(s.Refused))
+		row(s.Service, number(s.Received), Counts(s.Refused))
 	}
 	_ = w.Flush() // into memory
 	return trimLines(b.String())
@@ -52,8 +52,8 @@ func budget(left float64) string {
 	return strconv.FormatFloat(left, 'f', 1, 64)
 }
 
-// counts lists counts by what they are of, the most frequent first.
-func counts(m map[string]int) string {
+// Counts lists counts by what they are of, the most frequent first.
+func Counts(m map[string]int) string {
 	var parts []string
 	for _, k := range byCount(m) {
 		if m[k] > 0 {
