@@ -75,6 +75,11 @@ func TestEmptyAnswers(t *testing.T) {
 				w.registry.Faults().Hide(true)
 				if tc.hold == 0 {
 					w.want(live, none)
+					// What was believed is over: the next one does not bring it back.
+					w.remove(1, 2, 3)
+					w.registry.Faults().Hide(false)
+					w.put(9)
+					w.want(live, none, 9)
 					return
 				}
 				s := w.want(live, discovery.HoldEmpty, 1, 2, 3)
@@ -114,11 +119,13 @@ func TestRegistryThatForgets(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.put(1, 2, 3, 4)
 		w.registry.Faults().Forget()
-		w.want(live, discovery.HoldEmpty, 1, 2, 3, 4)
+		version := w.want(live, discovery.HoldEmpty, 1, 2, 3, 4).Version
 		time.Sleep(3 * time.Second)
 		for n := 1; n <= 3; n++ {
 			w.put(n)
-			w.want(live, discovery.HoldRecovery, 1, 2, 3, 4)
+			if s := w.want(live, discovery.HoldRecovery, 1, 2, 3, 4); s.Version != version {
+				t.Errorf("version %d, want %d: the instances are the same", s.Version, version)
+			}
 			time.Sleep(time.Second)
 		}
 		// The fourth one really died. It has the confirm time, from the first answer
@@ -193,6 +200,11 @@ func TestFewInstancesHaveNoBrake(t *testing.T) {
 		w.put(1, 2, 3, 4)
 		w.remove(1, 2, 3)
 		w.want(live, none, 4)
+	})
+	inWorld(t, func(t *testing.T, w *world) {
+		w.put(1, 2, 3, 4, 5)
+		w.remove(1, 2, 3)
+		w.want(live, discovery.HoldChurn, 1, 2, 3, 4, 5)
 	})
 	inWorld(t, func(t *testing.T, w *world) {
 		w.put(numbers(0, 10)...)

@@ -148,7 +148,7 @@ func (r *Registrar) Refresh() { signal(r.wake) }
 // still hold its address for a while: a server goes on serving until they had time to
 // notice. It tries for as long as ctx lasts, or three times if ctx has no end. After an
 // error, the time to live ends the registration. It can be called again; after it
-// succeeded once, it does nothing.
+// succeeded once, it does nothing. It must not be called by an observer.
 func (r *Registrar) Deregister(ctx context.Context) error {
 	r.cancel()
 	select {

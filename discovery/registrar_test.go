@@ -397,6 +397,24 @@ func TestDeregisterOfTheLoser(t *testing.T) {
 	})
 }
 
+// TestLoserAsksForNothing: not every registry can tell whose entry it removes.
+func TestLoserAsksForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := &spy{Registry: memory.New()}
+		first := newRegistrar(t, registry, order(1))
+		synctest.Wait()
+		other := order(2)
+		other.ID = order(1).ID
+		second := newRegistrar(t, registry.Registry, other)
+		time.Sleep(2 * time.Minute)
+		deregister(t, first)
+		if first.Status().State != discovery.StateStopped || registry.deregs != 0 {
+			t.Errorf("%v, deregistered %d times", first.Status().State, registry.deregs)
+		}
+		deregister(t, second)
+	})
+}
+
 func TestHealthGatesHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry, l := memory.New(), &log{}
@@ -455,6 +473,43 @@ func TestFlapsAreDamped(t *testing.T) {
 		if changes > 12 {
 			t.Errorf("%d changes in ten minutes of a check with 50", changes)
 		}
+	})
+}
+
+// TestFlapsAreForgotten: who was well for long enough is believed as quickly as before.
+func TestFlapsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := memory.New()
+		var mu sync.Mutex
+		var err error
+		set := func(e error) { mu.Lock(); defer mu.Unlock(); err = e }
+		r := newRegistrar(t, registry, order(1), discovery.WithHealth(func(context.Context) error { mu.Lock(); defer mu.Unlock(); return err }))
+		defer deregister(t, r)
+		is := func(after time.Duration, want discovery.Health) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if got := registry.Instances(orders)[0].Health; got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		}
+		down := errors.New("down")
+		is(time.Second, discovery.HealthPassing)
+		for range 3 {
+			set(down)
+			is(7*time.Second, discovery.HealthFailing)
+			set(nil)
+			is(20*time.Second, discovery.HealthPassing)
+		}
+		set(down)
+		is(7*time.Second, discovery.HealthFailing)
+		set(nil)
+		is(7*time.Second, discovery.HealthFailing) // 16 checks have to pass by now
+		is(time.Hour, discovery.HealthPassing)
+		set(down)
+		is(7*time.Second, discovery.HealthFailing)
+		set(nil)
+		is(7*time.Second, discovery.HealthPassing)
 	})
 }
 
@@ -534,7 +589,7 @@ func TestDeregisterDuringRegister(t *testing.T) {
 		r := newRegistrar(t, late, order(1))
 		synctest.Wait()
 		deregister(t, r)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second)
 		if got := registry.Instances(orders); len(got) != 0 {
 			t.Errorf("ghost: %v", got)
 		}
@@ -553,6 +608,7 @@ type lateRegistration struct{ discovery.Registration }
 
 func (l lateRegistration) Register(ctx context.Context, ttl time.Duration, h discovery.Health) (time.Duration, error) {
 	<-ctx.Done()
+	time.Sleep(time.Second)
 	if _, err := l.Registration.Register(context.WithoutCancel(ctx), ttl, h); err != nil {
 		return 0, err
 	}
@@ -623,7 +679,7 @@ func TestTTLTuning(t *testing.T) {
 		p := 0.0
 		set := func(f float64) { mu.Lock(); defer mu.Unlock(); p = f }
 		r := newRegistrar(t, registry, order(1), l.observer(), discovery.WithTTL(15*time.Second),
-			discovery.WithTTLTuning(time.Minute, func() float64 { mu.Lock(); defer mu.Unlock(); return p }))
+			discovery.WithTTLTuning(59600*time.Millisecond, func() float64 { mu.Lock(); defer mu.Unlock(); return p }))
 		defer deregister(t, r)
 		is := func(want time.Duration) {
 			t.Helper()
@@ -636,10 +692,21 @@ func TestTTLTuning(t *testing.T) {
 		set(0.05) // 17 s is not worth it
 		is(15 * time.Second)
 		set(0.5)
-		is(38 * time.Second)
+		is(37 * time.Second)
 		set(100)
-		is(time.Minute)
+		is(59600 * time.Millisecond)
 		set(-3)
+		is(15 * time.Second)
+		// What goes up and down all the time does not make a registration each time.
+		registry.taken()
+		for n := range 86 {
+			set(float64(n % 2))
+			time.Sleep(7 * time.Second)
+		}
+		if n := len(registry.taken()); n > 10 {
+			t.Errorf("%d registrations in ten minutes", n)
+		}
+		set(0)
 		is(15 * time.Second)
 		// A registry that takes three of five seconds to answer is under pressure, too.
 		registry.set(func() { registry.beatTime = 3 * time.Second })

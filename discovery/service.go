@@ -116,7 +116,7 @@ func (s *service) run() {
 			s.answered(now, u)
 		case errors.Is(err, errTick):
 			s.keeper.settle(now)
-			s.publish()
+			s.publishAndSave(now)
 		case errors.Is(err, errResync):
 			s.closeSource()
 		default:
@@ -188,8 +188,12 @@ func (s *service) answered(now time.Time, u Update) {
 	s.freshBy = time.Time{}
 	s.failures.Store(0)
 	s.keeper.answer(now, s.accept(u))
-	changed := s.publish()
-	if changed || now.Sub(s.savedAt) >= storeAgain {
+	s.publishAndSave(now)
+}
+
+// publishAndSave is for what the registry stands for.
+func (s *service) publishAndSave(now time.Time) {
+	if changed := s.publish(); s.keeper.up && (changed || now.Sub(s.savedAt) >= storeAgain) {
 		s.savedAt = now
 		s.save(Stored{s.keeper.shown, now})
 	}

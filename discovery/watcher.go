@@ -162,7 +162,7 @@ type WatchStatus struct {
 	// Failures is how often in a row the registry could not be asked.
 	Failures int
 	// Skipped is how many entries were left out because they make no valid instance
-	// of the service, each counted once.
+	// of the service, each counted once, up to 1000.
 	Skipped int
 }
 

@@ -187,6 +187,45 @@ func TestNotifyMayCall(t *testing.T) {
 	})
 }
 
+// TestNotifyInOrder: who subscribes while things change hears of each once, and in
+// order.
+func TestNotifyInOrder(t *testing.T) {
+	registry := memory.New()
+	watcher := must[*discovery.Watcher](t)(discovery.NewWatcher(registry, prod))
+	defer watcher.Close()
+	w := &world{t: t, registry: registry}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range 2000 {
+			in := order(n % 50)
+			in.Weight = 1 + n
+			w.register(in)
+		}
+	}()
+	for busy := true; busy; {
+		select {
+		case <-done:
+			busy = false
+		default:
+		}
+		var mu sync.Mutex
+		last := &discovery.Snapshot{}
+		sub := must[*discovery.Subscription](t)(watcher.Subscribe(orders, func(s *discovery.Snapshot) {
+			mu.Lock()
+			defer mu.Unlock()
+			if s.Version < last.Version || s.Version == last.Version && s.Origin == last.Origin {
+				t.Errorf("version %d, %s after %d, %s", s.Version, s.Origin, last.Version, last.Origin)
+			}
+			last = s
+		}))
+		if err := sub.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		sub.Close()
+	}
+}
+
 func TestServicesAreShared(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		counting := &counter{Catalog: w.registry}
@@ -405,6 +444,28 @@ func TestBackoffAndRefresh(t *testing.T) {
 	}, discovery.WithBackoff(100*time.Millisecond, 2*time.Second), discovery.WithObserver(discovery.Observer{
 		WatchFailed: func(f discovery.WatchFailure) { failures = append(failures, f) },
 	}))
+}
+
+// TestSilenceAfterFailure: a registry that refuses first and is silent then is still one
+// that does not answer.
+func TestSilenceAfterFailure(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.put(1)
+		w.registry.Faults().Down(true)
+		w.want(lastGood, none, 1)
+		w.registry.Faults().Hang(true)
+		w.registry.Faults().Down(false)
+		time.Sleep(time.Minute)
+		if n := w.watcher.Status()[0].Failures; n < 5 || n > 12 {
+			t.Errorf("%d failures in a minute of silence", n)
+		}
+		w.registry.Faults().Hang(false)
+		time.Sleep(10 * time.Second)
+		w.want(live, none, 1)
+		if n := w.watcher.Status()[0].Failures; n != 0 {
+			t.Errorf("%d failures after it", n)
+		}
+	})
 }
 
 // TestKeptWithoutSubscribers: a gRPC connection that was idle finds the instances

@@ -80,6 +80,12 @@ func TestStartWithoutRegistry(t *testing.T) {
 			if s := sub.Snapshot(); s.Instances.Len() != 2 || s.Hold != discovery.HoldNone {
 				t.Errorf("in the end: %+v", s)
 			}
+			registry.Faults().Down(true)
+			synctest.Wait()
+			if s := sub.Snapshot(); s.Origin != discovery.OriginLastKnownGood {
+				t.Errorf("without it again: %+v", s)
+			}
+			registry.Faults().Down(false)
 		})
 		// That is what the next one begins with.
 		registry.Faults().Down(true)

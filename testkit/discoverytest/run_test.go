@@ -41,3 +41,12 @@ func TestRunOptions(t *testing.T) {
 		t.Errorf("%d rules were played, want 1", played)
 	}
 }
+
+// TestInRealTime plays rules that need little time without a bubble.
+func TestInRealTime(t *testing.T) {
+	discoverytest.Run(t, func(discoverytest.TB) *discoverytest.Harness {
+		m := memory.New()
+		return &discoverytest.Harness{Catalog: m, Registry: m}
+	}, discoverytest.Only(discoverytest.FirstAnswer, discoverytest.FirstAnswerEmpty, discoverytest.SeesChanges, discoverytest.WatchContext,
+		discoverytest.WatchClose, discoverytest.WatchLeaks, discoverytest.Namespaces, discoverytest.Concurrency))
+}

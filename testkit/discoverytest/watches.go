@@ -158,6 +158,7 @@ func playWatchLeaks(s *session) {
 // settledGoroutines returns the number of goroutines once it does not fall any more, or
 // is no more than enough.
 func settledGoroutines(enough int) int {
+	runtime.GC() // while it frees stacks, those that ended are counted, too
 	n := runtime.NumGoroutine()
 	for quiet := 0; quiet < 20 && n > enough; quiet++ {
 		time.Sleep(20 * time.Millisecond)
