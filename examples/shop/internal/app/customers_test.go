@@ -50,6 +50,9 @@ func (v *verdict) errorf(format string, args ...any) {
 // patiently fails the test if each of some tries finds something wrong.
 func patiently(t *testing.T, try func(*verdict)) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes real time")
+	}
 	for n := 1; ; n++ {
 		var v verdict
 		try(&v)
@@ -58,6 +61,8 @@ func patiently(t *testing.T, try func(*verdict)) {
 		}
 		text := strings.Join(v.faults, "\n")
 		switch {
+		case raceEnabled: // which takes the machine's time for itself, and looks for something else
+			t.Skip(text)
 		case n < maxTries:
 		case v.late > standstill:
 			t.Skipf("the machine stood still for %v: %s", v.late, text)
