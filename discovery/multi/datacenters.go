@@ -111,7 +111,6 @@ type choice struct {
 	closed chan struct{}
 	once   sync.Once
 
-	shown  int            // which one
 	sent   *discovery.Set // what was last returned; nil if the next has to be all
 	failed bool           // an error was the last that was returned
 }
@@ -176,14 +175,12 @@ func (s *choice) look() (u discovery.Update, found bool, err error) {
 	return u, false, errors.Join(errs...)
 }
 
-// take makes an update of what a datacenter has.
+// take makes an update of what a datacenter has, by what is different from what was last
+// returned, of whichever.
 func (s *choice) take(i int, set *discovery.Set) (u discovery.Update, found bool) {
-	before := s.sent
-	if before == nil || s.shown != i {
-		u.Full, before = true, nil
-	}
-	s.shown, s.sent, s.failed = i, set, false
-	d := set.Diff(before)
+	u.Full = s.sent == nil
+	d := set.Diff(s.sent)
+	s.sent, s.failed = set, false
 	if d.Empty() && !u.Full {
 		return u, false
 	}

@@ -280,11 +280,18 @@ func TestBothAway(t *testing.T) {
 					t.Errorf("callers see %+v", s)
 				}
 				back(w)
-				time.Sleep(20 * time.Second)
+				time.Sleep(5 * time.Second) // the longest back-off
 				synctest.Wait()
 				all := append(w.primary.Instances(orders), w.fallback.Instances(orders)...)
 				if len(all) != 1 || all[0].Health != discovery.HealthFailing {
 					t.Errorf("registered: %v", all)
+				}
+				// The next time is another time.
+				w.primary.Faults().Down(true)
+				w.fallback.Faults().Down(true)
+				time.Sleep(20 * time.Second)
+				if _, away, _ := w.told(); time.Since(away[len(away)-1].Since) > 20*time.Second || away[len(away)-1].Heartbeats > 20 {
+					t.Errorf("kept %+v", away[len(away)-1])
 				}
 			})
 		})
@@ -320,6 +327,120 @@ func TestReconciliationIsSpread(t *testing.T) {
 			deregister(t, r)
 		}
 		w.want(t, 0, 0)
+	})
+}
+
+// TestReconciliationHasJitter: registrations whose heartbeats are in step move back out
+// of step.
+func TestReconciliationHasJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const n = 100
+		var all []discovery.Registration
+		for i := range n {
+			r, err := w.backend.Registration(order(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Register(t.Context(), time.Minute, discovery.HealthPassing); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, r)
+		}
+		beat := func() {
+			for _, r := range all {
+				if _, err := r.Heartbeat(t.Context(), discovery.HealthPassing); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.primary.Faults().Down(true)
+		w.primary.Faults().Forget()
+		beat()
+		w.primary.Faults().Down(false)
+		most, before := 0, 0
+		for range 50 {
+			time.Sleep(time.Second)
+			beat()
+			now := len(w.primary.Instances(orders))
+			most, before = max(most, now-before), now
+		}
+		if before != n || most > n/3 {
+			t.Errorf("%d moved back, up to %d in a second", before, most)
+		}
+	})
+}
+
+// TestShortTTL: a caller that has less time than two calls and a delay take is moved as
+// well.
+func TestShortTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.registrar(t, 1, discovery.WithTTL(2*time.Second))
+		time.Sleep(time.Second)
+		w.primary.Faults().Hang(true)
+		time.Sleep(2 * time.Second)
+		w.want(t, 0, 1)
+		w.primary.Faults().Hang(false)
+		deregister(t, r)
+	})
+}
+
+// next takes one update.
+func next(t testing.TB, s discovery.Source, within time.Duration) (discovery.Update, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	return s.Next(ctx)
+}
+
+// TestWatchMovesBackLast: registrations have a probe interval and the reconcile time.
+func TestWatchMovesBackLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		put(t, w.primary, 1)
+		put(t, w.fallback, 2)
+		w.primary.Faults().Down(true)
+		s, err := w.backend.Watch(t.Context(), orders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if u, err := next(t, s, 1200*time.Millisecond); err != nil || !u.Fallback || !u.Full || len(u.Put) != 1 {
+			t.Fatalf("got %+v, %v", u, err)
+		}
+		w.primary.Faults().Down(false)
+		if u, err := next(t, s, 29*time.Second); err == nil {
+			t.Errorf("after less than the settle time: %+v", u)
+		}
+		if u, err := next(t, s, 2*time.Second); err != nil || u.Fallback || !u.Full || u.Put[0].ID != "order@10.0.0.1:80" {
+			t.Errorf("got %+v, %v", u, err)
+		}
+	})
+}
+
+// TestFallbackFails: the primary is taken as soon as it answers, if the fallback does not.
+func TestFallbackFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		put(t, w.primary, 1)
+		w.primary.Faults().Down(true)
+		s, err := w.backend.Watch(t.Context(), orders)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if u, err := next(t, s, 1200*time.Millisecond); err != nil || !u.Fallback {
+			t.Fatalf("got %+v, %v", u, err)
+		}
+		w.fallback.Faults().Down(true)
+		if u, err := next(t, s, time.Second); !errors.Is(err, memory.ErrAway) {
+			t.Errorf("got %+v, %v", u, err)
+		}
+		w.primary.Faults().Down(false)
+		if u, err := next(t, s, time.Second); err != nil || u.Fallback || !u.Full || len(u.Put) != 1 {
+			t.Errorf("got %+v, %v", u, err)
+		}
 	})
 }
 

@@ -244,6 +244,21 @@ func TestNoFolder(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftOver: a file that cannot be put in its place is taken away.
+func TestNothingIsLeftOver(t *testing.T) {
+	s, dir := open(t)
+	file := save(t, s, dir, 1)
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(orders, discovery.Stored{Instances: set(2), At: at}); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestSharedFolder: while several write, whoever reads gets all of one of them.
 func TestSharedFolder(t *testing.T) {
 	_, dir := open(t)

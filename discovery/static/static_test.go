@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -102,6 +103,27 @@ func TestSetRefuses(t *testing.T) {
 	}
 	if got := c.All()[q]; len(got) != 1 || got[0].Address != "a:1" {
 		t.Errorf("after that: %v", got)
+	}
+}
+
+// TestSameAgain: what is read again and is the same wakes nobody.
+func TestSameAgain(t *testing.T) {
+	c, _ := static.Parse("dev", "order=a:1,b:1")
+	q := discovery.Query{Namespace: "dev", Service: "order"}
+	s, err := c.Watch(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set(q, c.All()[q]...); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if u, err := s.Next(ctx); err == nil {
+		t.Errorf("got %+v", u)
 	}
 }
 
