@@ -81,7 +81,7 @@ func (j *Journal) Observer(service string) resilience.Observer {
 		},
 		Attempted: func(ctx context.Context, e resilience.Attempt) {
 			if e.Policy == resilience.PolicyRetry && e.Number > 1 && e.Outcome == resilience.OutcomeOK {
-				j.note(&j.news.Retried, ctx)
+				j.note(ctx, &j.news.Retried)
 			}
 		},
 		FellBack: func(_ context.Context, e resilience.Fallback) {
@@ -91,13 +91,14 @@ func (j *Journal) Observer(service string) resilience.Observer {
 		},
 		Rejected: func(ctx context.Context, e *resilience.RejectedError) {
 			if e.Policy == resilience.PolicyBreaker && !e.Remote {
-				j.note(&j.news.Refused, ctx)
+				j.note(ctx, &j.news.Refused)
 			}
 		},
 	}
 }
 
-func (j *Journal) note(role *string, ctx context.Context) { //nolint:revive // what is written comes first
+// note writes down the request of ctx in a role.
+func (j *Journal) note(ctx context.Context, role *string) {
 	if id := ctxutil.TraceID(ctx); id != "" {
 		j.mu.Lock()
 		defer j.mu.Unlock()

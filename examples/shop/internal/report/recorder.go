@@ -109,7 +109,7 @@ func (r *Recorder) OnEnd(s sdktrace.ReadOnlySpan) {
 func textOf(attrs []attribute.KeyValue) string {
 	var b strings.Builder
 	for _, kv := range attrs {
-		value := kv.Value.Emit()
+		value := kv.Value.String()
 		switch kv.Value.Type() {
 		case attribute.STRING:
 			value = strconv.Quote(cut(value, maxValue))

@@ -120,7 +120,7 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, operation string, fn f
 	if err != nil {
 		return fmt.Errorf("store: %s: %w", operation, cause(ctx, err))
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer tx.Rollback() // after a commit it has nothing to do
 
 	// Trouble strikes while the connection is held, as a slow disk would.
 	if err := db.trouble.Strike(ctx); err != nil {
