@@ -44,14 +44,16 @@ func (z *zone) gate(ctx context.Context, name string) error {
 	fail, hang, slow := z.fail, z.hang, z.slow
 	z.mu.Unlock()
 	if hang {
-		<-ctx.Done()
+		slow = time.Hour
 	}
+	t := time.NewTimer(slow)
+	defer t.Stop()
 	select {
-	case <-time.After(slow):
+	case <-t.C:
+		return fail
 	case <-ctx.Done():
 		return &net.DNSError{Err: ctx.Err().Error(), Name: name, IsTimeout: true, IsTemporary: true}
 	}
-	return fail
 }
 
 func (z *zone) LookupNetIP(ctx context.Context, _, host string) ([]netip.Addr, error) {
