@@ -182,7 +182,11 @@ func (p *policing) attempt(c *policies.Client, req *http.Request, limit *retry.L
 		end.resp, end.err = nil, context.Cause(end.ctx)
 	}
 	end.judge()
-	if reported = true; c.Breaker != nil {
+	switch reported = true; {
+	case c.Breaker == nil:
+	case end.resp != nil && isRefusal(end.resp):
+		lease.Answered(end.ctx)
+	default:
 		lease.Done(end.ctx, end.outcome, now()-start, end.retryAfter())
 	}
 	returned = true

@@ -34,6 +34,10 @@ const (
 	// before; servers do not retry in turn what is being retried.
 	HeaderPreviousAttempts = "X-Previous-Attempts"
 
+	// HeaderRejected names the kind of policy that refused a request, as the problem
+	// in the body does: whoever has no use for the body knows it by that.
+	HeaderRejected = "X-Rejected"
+
 	headerRetryAfter = "Retry-After"
 )
 
@@ -84,6 +88,9 @@ func (c *problemConfig) writeError(w http.ResponseWriter, r *http.Request, err e
 	}
 	tellPushback(w.Header(), err)
 	if e := rejectionIn(err); e != nil {
+		if policy := safeText(string(e.Policy), ""); policy != "" {
+			w.Header().Set(HeaderRejected, policy)
+		}
 		c.write(w, r, problemOf(e))
 		return
 	}
@@ -235,16 +242,26 @@ func CheckResponse(resp *http.Response) error {
 		p.Title = statusTitle(p.Status)
 	}
 	e.Problem = p
-	if e.rejected = rejectionFrom(p, resp.StatusCode); e.rejected != nil {
+	if e.rejected = rejectionFrom(p, resp); e.rejected != nil {
 		e.rejected.Name = e.Server
 		e.rejected.RetryAfter = retryAfterOf(resp.Header, time.Now())
 	}
 	return e
 }
 
-// rejectionFrom returns the refusal that a peer's problem tells of, or nil. All of
-// it is the peer's word.
-func rejectionFrom(p Problem, code int) *resilience.RejectedError {
+// isRefusal reports whether resp says that a policy of the server's, or of one behind
+// it, refused the request.
+func isRefusal(resp *http.Response) bool {
+	if resp.StatusCode < 400 {
+		return false
+	}
+	_, known := rejections[resilience.Policy(resp.Header.Get(HeaderRejected))]
+	return known
+}
+
+// rejectionFrom returns the refusal that a peer's problem tells of or, to those who
+// asked for no problem, the header of its answer; or nil. All of it is the peer's word.
+func rejectionFrom(p Problem, resp *http.Response) *resilience.RejectedError {
 	if p.Type == ProblemRejected {
 		policy, _ := p.Extensions[policyMember].(string)
 		if r, ok := rejections[resilience.Policy(policy)]; ok {
@@ -252,7 +269,11 @@ func rejectionFrom(p Problem, code int) *resilience.RejectedError {
 			return &resilience.RejectedError{Policy: resilience.Policy(policy), Reason: safeText(reason, r.title), Remote: true}
 		}
 	}
-	if code == http.StatusTooManyRequests {
+	if isRefusal(resp) {
+		policy := resilience.Policy(resp.Header.Get(HeaderRejected))
+		return &resilience.RejectedError{Policy: policy, Reason: rejectionOf(policy).title, Remote: true}
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
 		return &resilience.RejectedError{Policy: resilience.PolicyRateLimit, Reason: rejectionOf(resilience.PolicyRateLimit).title, Remote: true}
 	}
 	return nil

@@ -36,20 +36,35 @@ func (a *attempt) admit(ctx context.Context, p *policies.Client) (err error) {
 	a.ctx = ctx
 	if p.Breaker != nil {
 		if a.lease, err = p.Breaker.Allow(ctx); err != nil {
-			return refused(err)
+			return err
 		}
 	}
 	if p.RateLimit != nil {
 		if err = p.RateLimit.Wait(ctx); err != nil {
-			return refused(err)
+			return waited(err)
 		}
 	}
 	if p.Bulkhead != nil {
 		if a.slot, err = p.Bulkhead.Allow(ctx); err != nil {
-			return refused(err)
+			return waited(err)
 		}
 	}
 	return nil
+}
+
+// waitError is the end of a context while a call waited for its turn in this process: of
+// the service it says nothing, also to a breaker further out.
+type waitError struct{ error }
+
+// Unwrap gives the policy's own error.
+func (e *waitError) Unwrap() error { return e.error }
+
+// waited returns what a policy that may wait has said.
+func waited(err error) error {
+	if isRefused(err) {
+		return err
+	}
+	return &waitError{err}
 }
 
 // start begins the attempt and its record, if r is not nil, and returns the context to
@@ -109,20 +124,27 @@ func (a *attempt) result(err error, trailer metadata.MD) retry.Result {
 func (a *attempt) report(res retry.Result) {
 	var after time.Duration
 	if res.Err != nil {
+		if _, ok := errors.AsType[*waitError](res.Err); ok {
+			a.lease.Release()
+			return
+		}
+		if e, ok := errors.AsType[*resilience.RejectedError](res.Err); ok && e.Remote {
+			a.lease.Answered(a.ctx)
+			return
+		}
 		after = retryAfter(res)
 	}
 	a.lease.Done(a.ctx, res.Outcome, now()-a.began, after)
 }
 
-// retryAfter returns how long the server asked not to be called.
+// retryAfter returns how long the server asked not to be called. One that asks not to
+// be sent this call again may say that as well.
 func retryAfter(res retry.Result) time.Duration {
-	if d, ok := res.Pushback.After(); ok {
-		return d
+	d, ok := res.Pushback.After()
+	if !ok && res.Pushback.IsStop() {
+		d, _ = retryDelay(status.Convert(res.Err).Details())
 	}
-	if e, ok := errors.AsType[*resilience.RejectedError](res.Err); ok {
-		return e.RetryAfter
-	}
-	return 0
+	return d
 }
 
 // sentTo notes where the attempt was sent to, if that is known.

@@ -271,6 +271,36 @@ func TestAttemptsKeepToTheRules(t *testing.T) {
 	}
 }
 
+// stateful has a trace state for calls and none for their attempts.
+type stateful struct{ sdktrace.Sampler }
+
+func (s stateful) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	r := s.Sampler.ShouldSample(p)
+	r.Tracestate = trace.TraceState{}
+	if !strings.HasPrefix(p.Name, "Attempt.") {
+		r.Tracestate = must(trace.ParseTraceState("of=the-call"))
+	}
+	return r
+}
+
+// TestAttemptsHaveTheirOwnState: the state that is sent belongs to the span that is.
+func TestAttemptsHaveTheirOwnState(t *testing.T) {
+	for _, by := range retriers {
+		tel := newTelemetry(t, stateful{sdktrace.AlwaysSample()})
+		var sent metadata.MD
+		cc := serve(t, &service{handle: func(ctx context.Context) error {
+			sent, _ = metadata.FromIncomingContext(ctx)
+			return nil
+		}}, nil, by.options(tel.recorder))
+		if err := callUnary(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
+			t.Fatal(err)
+		}
+		if len(sent.Get("traceparent")) != 1 || len(sent.Get("tracestate")) != 0 {
+			t.Errorf("%s: sent %v with %v", by.name, sent.Get("traceparent"), sent.Get("tracestate"))
+		}
+	}
+}
+
 // TestTransparentRetryIsNoAttempt: what gRPC repeats because no server has seen
 // it is a span, marked, and not counted as an attempt of the call.
 func TestTransparentRetryIsNoAttempt(t *testing.T) {

@@ -10,7 +10,8 @@
 //		interceptors.Record(rec), interceptors.Recovery(), interceptors.Deadline(serverBudget)))
 //	…
 //	inventory, err := interceptors.NewClient("dns:///inventory:443", interceptors.WithClientInterceptors(
-//		interceptors.Record(rec), interceptors.Deadline(clientBudget)))
+//		interceptors.Record(rec), interceptors.Deadline(clientBudget),
+//		interceptors.Policies(set.Service("inventory")), interceptors.Attempts(rec)))
 //
 // [ServerOptions] and [DialOptions] put the same into a server and a connection
 // that are made with grpc-go alone; and since every interceptor is a value with
@@ -34,20 +35,40 @@
 // status, a panic, a handler that ends its goroutine, a stream that nobody
 // receives from any more. [Recovery] answers panics and [Deadline] keeps to the
 // budget of the deadline that gRPC carries. [PayloadLog] shows messages to those
-// who ask for it, [Attempts] the attempts of gRPC's own retries, which are one
-// call. [WithOTelGRPC] leaves the spans to otelgrpc.
+// who ask for it. [WithOTelGRPC] leaves the spans to otelgrpc.
 //
 // Errors reach the peer as the handler returned them; those of contexts become
 // Canceled and DeadlineExceeded, and of a panic the peer learns nothing.
+//
+// # Policies of clients
+//
+// [Policies] holds calls to all policies of a downstream service, and [Retry], [Hedge],
+// [Breaker], [RateLimited] and [Bulkhead] to one each; [Policing] says how. Codes are
+// what decides: Unavailable, ResourceExhausted and Aborted are worth another attempt,
+// and a client's fault never is. A refusal is an error with a status, and nothing was
+// sent; push-back of a server is obeyed, and how many attempts there were before goes
+// along with each.
+//
+// A call is one record however many attempts it takes. [Attempts] shows them, as
+// [GRPCAttempts] does those of gRPC's own retries, which are off where ours are on.
+//
+// Streams are retried until their first message, from what was kept of them. A stream
+// that can no longer be replayed is not, and if that mattered its error says so.
 //
 // # Order
 //
 // Servers: Record first, since it is to see everything, panics and refusals
 // included; Recovery next, so that it ends panics of all that follows, and the
-// record sees its answer; Deadline, before work begins; then what is yours.
+// record sees its answer; Deadline, before work begins; then what admits calls or
+// refuses them, [RateLimit], [Concurrency], [Shed]; then what is yours.
 //
-// Clients: Record first, since one record is what the caller saw; Deadline below
-// it, so that a refusal is recorded; then what is yours.
+// Clients: Record first, since one record is what the caller saw; [Fallback], which is
+// asked when all else has failed; Deadline below, so that a refusal is recorded and all
+// attempts share one deadline; then Policies or, one by one, retry or hedge, and for each
+// attempt the breaker, which refuses at no cost, the rate limit and the bulkhead, which
+// wait; Attempts last, since what was not sent is no attempt. What is yours goes above
+// the policies if it is done once for a call, and below them if it is done for each
+// attempt, as signing with a date is.
 //
 // # Unknown methods
 //
@@ -68,10 +89,18 @@
 // exemplars, request log and Recovery costs 39 allocations if it is sampled and
 // 32 if it is not, client and server together; a message on a stream costs none.
 // The budgets are tests. No stats handler is used, which alone costs 32
-// allocations, unless Attempts or WithOTelGRPC ask for one.
+// allocations, unless GRPCAttempts or WithOTelGRPC ask for one.
+//
+// To a unary call that succeeds at once retry, breaker, rate limit and bulkhead
+// together add 3 or 4 allocations, of which one is the breaker's and one grpc-go's for
+// the trailer; to a stream 5, and none to a message. A time limit of attempts adds a
+// context, a second attempt the metadata that tell of it. A call that may be hedged
+// costs a goroutine and 20 allocations, and Attempts 20 for each one that is sampled, or
+// one.
 //
 // # Concurrency
 //
 // Everything is safe for concurrent use, and what is made once serves all calls.
-// No goroutine is started here.
+// Goroutines are started for calls that are hedged, and to replay a client's stream;
+// they end with the call.
 package interceptors

@@ -273,6 +273,7 @@ func merged(outer, inner *Policing) *Policing {
 
 // withStatus returns err as gRPC understands it: with a status, whatever it is.
 func withStatus(err error) error {
+	err = refused(err)
 	if _, ok := status.FromError(err); ok { // nil is OK
 		return err
 	}

@@ -144,6 +144,8 @@ func TestBreakerStaysClosed(t *testing.T) {
 		{name: "invalid argument", times: 100, step: fails(codes.InvalidArgument)},
 		{name: "not found", times: 100, step: fails(codes.NotFound)},
 		{name: "server fault", times: 100, step: fails(codes.Internal)},
+		{name: "refused by a policy there", times: 100, step: func(context.Context) error { return statusRefusal(9 * time.Second) }},
+		{name: "shed by the server", times: 100, step: func(context.Context) error { return statusRefusal(9 * time.Second) }},
 		{name: "success", times: 6},
 	} {
 		for _, kind := range callKinds {
@@ -187,7 +189,7 @@ func TestBreakerOpens(t *testing.T) {
 		{name: "RetryInfo", step: withRetryInfo(codes.Unavailable, 8*time.Second), openFor: 8 * time.Second},
 		{name: "do not retry, and RetryInfo", openFor: 9 * time.Second, step: func(ctx context.Context) error {
 			_ = tells(codes.Unavailable, "grpc-retry-pushback-ms", "-1")(ctx)
-			return statusRefusal(9 * time.Second)
+			return withRetryInfo(codes.Unavailable, 9*time.Second)(ctx)
 		}},
 		{name: "hangs", step: slow(time.Hour), patient: 2 * time.Second, openFor: 5 * time.Second},
 	} {
@@ -237,6 +239,7 @@ func TestProbes(t *testing.T) {
 	}{
 		{name: "success", want: resilience.StateClosed},
 		{name: "client's fault", step: fails(codes.NotFound), want: resilience.StateClosed},
+		{name: "refused by a policy there", step: func(context.Context) error { return statusRefusal(time.Hour) }, want: resilience.StateClosed},
 		{name: "failure", step: fails(codes.Unavailable), want: resilience.StateOpen},
 		{name: "canceled", step: slow(time.Hour), give: time.Second, want: resilience.StateHalfOpen},
 		{name: "panic", inner: func() { panic("below") }, want: resilience.StateHalfOpen},
@@ -411,6 +414,68 @@ func TestRateLimitWaits(t *testing.T) {
 				err := kind.call(ctx, client)
 				if status.Code(err) != codes.Canceled || !errors.Is(err, context.Canceled) {
 					t.Errorf("given up while waiting: %v, want Canceled", err)
+				}
+			})
+		})
+	}
+}
+
+// TestWaitingIsNoFailure: a deadline that passes while a call waits for its turn is not
+// the service's doing, however long it took.
+func TestWaitingIsNoFailure(t *testing.T) {
+	for _, between := range [][]interceptors.ClientInterceptor{nil, {interceptors.ClientFuncs{}}} { // one layer, or two
+		for _, kind := range callKinds {
+			t.Run(fmt.Sprintf("%d between/%s", len(between), kind.name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b, places := newBreaker(breaker.WithMinCalls(1)), newBulkhead(1, bulkhead.WithQueue(1, time.Hour))
+					if _, err := places.Allow(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					defer cancel()
+					is := append([]interceptors.ClientInterceptor{interceptors.Breaker(b)}, between...)
+					err := kind.call(ctx, dial(t, &service{}, append(is, interceptors.Bulkhead(places))...))
+					if status.Code(err) != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("ended with %v", err)
+					}
+					if got := b.Snapshot(); got.State != resilience.StateClosed || got.Failures != 0 {
+						t.Errorf("%v with %d failures", got.State, got.Failures)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestServiceConfigTimeout: a stream that gRPC itself ends gives everything back, though
+// nobody receives and its context lives on.
+func TestServiceConfigTimeout(t *testing.T) {
+	for _, retried := range []bool{false, true} {
+		t.Run(fmt.Sprintf("retried %v", retried), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				places, finished := newBulkhead(1), 0
+				var is []interceptors.ClientInterceptor
+				if retried {
+					is = append(is, interceptors.Retry(retrier()))
+				}
+				cc := serve(t, &service{}, nil, append(interceptors.DialOptions(append(is, interceptors.Bulkhead(places))...),
+					grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "timeout": "1s"}]}`)))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				cs, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(ctx, grpc.OnFinish(func(error) { finished++ }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := cs.Recv(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if n := places.Snapshot().InFlight; n != 0 || finished != 1 {
+					t.Errorf("%d places taken, told %d times that the call is over", n, finished)
 				}
 			})
 		})

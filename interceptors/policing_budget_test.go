@@ -12,6 +12,8 @@ import (
 
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/resilience/policies"
+	"github.com/fairlead-go/fairlead/resilience/ratelimit"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // everything is a service with retry, breaker, rate limit and bulkhead.
@@ -34,6 +36,10 @@ func TestPoliciesAllocationBudget(t *testing.T) {
 		budget float64
 	}{
 		{"retry, breaker, rate limit and bulkhead", []interceptors.ClientInterceptor{everything()}, 5},
+		{"one by one", []interceptors.ClientInterceptor{
+			interceptors.Retry(must(retry.New("inventory"))), interceptors.Breaker(newBreaker()),
+			interceptors.RateLimited(must(ratelimit.New("inventory", 1e9, 1e9))), interceptors.Bulkhead(newBulkhead(1000)),
+		}, 5},
 		{"without any", []interceptors.ClientInterceptor{interceptors.Policies(servicePolicies())}, 1},
 	} {
 		cc := serveTCP(t, &service{}, nil, interceptors.DialOptions(tc.layers...))
@@ -71,7 +77,8 @@ func TestPoliciesOwnAllocations(t *testing.T) {
 	}
 }
 
-// TestPoliciesStreamAllocationBudget: a message on a stream costs nothing more.
+// TestPoliciesStreamAllocationBudget: a message on a stream costs nothing more, and to
+// open one little.
 func TestPoliciesStreamAllocationBudget(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -81,6 +88,25 @@ func TestPoliciesStreamAllocationBudget(t *testing.T) {
 	t.Logf("%.1f allocations a message over bare's %.1f", got-bare, bare)
 	if got-bare > 1 {
 		t.Errorf("%.1f allocations a message over bare, budget 1", got-bare)
+	}
+
+	open := func(i *interceptors.Policing) float64 {
+		cc, desc, ctx := serve(t, &service{}, nil, nil), &grpc.StreamDesc{ServerStreams: true}, context.Background()
+		stream := i.StreamClient()
+		return testing.AllocsPerRun(1000, func() {
+			_, _ = stream(ctx, desc, cc, unaryMethod, func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+				return nil, nil //nolint:nilnil // nobody uses it
+			})
+		})
+	}
+	for _, tc := range []struct {
+		name   string
+		i      *interceptors.Policing
+		budget float64
+	}{{"all policies", everything(), 4}, {"without any", interceptors.Policies(servicePolicies()), 0}} {
+		if got := open(tc.i); got > tc.budget {
+			t.Errorf("%s: %.0f allocations to open a stream, want %.0f", tc.name, got, tc.budget)
+		}
 	}
 }
 

@@ -240,6 +240,15 @@ func dial(t testing.TB, s *service, is ...interceptors.ClientInterceptor) testgr
 	return testgrpc.NewTestServiceClient(serve(t, s, nil, interceptors.DialOptions(is...)))
 }
 
+// dialNarrow is dial over a connection on which neither side takes more of a stream than
+// 64 KiB before it is read, whatever grpc-go measures.
+func dialNarrow(t testing.TB, s *service, is ...interceptors.ClientInterceptor) testgrpc.TestServiceClient {
+	t.Helper()
+	return testgrpc.NewTestServiceClient(serve(t, s,
+		[]grpc.ServerOption{grpc.StaticStreamWindowSize(1 << 16), grpc.StaticConnWindowSize(1 << 20)},
+		append(interceptors.DialOptions(is...), grpc.WithStaticStreamWindowSize(1<<16), grpc.WithStaticConnWindowSize(1<<20))))
+}
+
 // serveClient runs s on loopback memory and returns a client of [interceptors.NewClient]
 // that would retry by gRPC's own means.
 func serveClient(t testing.TB, s *service, opts ...interceptors.ClientOption) *interceptors.Client {

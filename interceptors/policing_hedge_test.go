@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +106,9 @@ func TestHedge(t *testing.T) {
 					t.Errorf("peer %v, told %d times that the call is over", at.Addr, finished)
 				}
 				if tc.code != codes.OK {
+					if reply.GetHostname() != "left over" {
+						t.Errorf("reply %v of a call that failed", reply)
+					}
 					return
 				}
 				if got := header["from"]; !slices.Equal(got, []string{tc.from}) {
@@ -120,6 +124,30 @@ func TestHedge(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHedgesHaveTheirOwnReplies: what a loser writes, however late, is not in the reply.
+func TestHedgesHaveTheirOwnReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, _ := answering(slow(time.Hour))
+		var first atomic.Bool
+		inner := interceptors.ClientFuncs{
+			Unary: func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				loser := !first.Swap(true)
+				err := invoke(ctx, method, req, reply, cc, opts...)
+				if loser {
+					time.Sleep(time.Second)
+					reply.(*testgrpc.SimpleResponse).Hostname = "late"
+				}
+				return err
+			},
+		}
+		cc := serve(t, srv, nil, interceptors.DialOptions(interceptors.Hedge(hedger()), inner))
+		reply := &testgrpc.SimpleResponse{}
+		if err := cc.Invoke(t.Context(), unaryMethod, &testgrpc.SimpleRequest{}, reply); err != nil || reply.GetHostname() != "" || reply.GetUsername() != "second" {
+			t.Errorf("%v, reply %v", err, reply)
+		}
+	})
 }
 
 // TestHedgeAsksForEachAttempt: every attempt asks the policies below, and one that lost

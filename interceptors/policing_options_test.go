@@ -105,6 +105,42 @@ func TestRepliesAreClean(t *testing.T) {
 	}
 }
 
+// TestMessagesAreClean is the same for messages of streams.
+func TestMessagesAreClean(t *testing.T) {
+	attempts := 0
+	inner := interceptors.ClientFuncs{
+		Stream: func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			attempts++
+			cs, err := open(ctx, desc, cc, method, opts...)
+			return &halfway{ClientStream: cs, fails: attempts == 1}, err
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cs, err := dial(t, &service{}, interceptors.Retry(retrier()), inner).FullDuplexCall(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &testgrpc.StreamingOutputCallResponse{}
+	if err := cs.RecvMsg(m); err != nil || m.GetPayload() != nil {
+		t.Errorf("%v, message %v", err, m)
+	}
+}
+
+// halfway is a stream that receives nothing or, if it fails, a part of something.
+type halfway struct {
+	grpc.ClientStream
+	fails bool
+}
+
+func (s *halfway) RecvMsg(m any) error {
+	if s.fails {
+		m.(*testgrpc.StreamingOutputCallResponse).Payload = &testgrpc.Payload{}
+		return status.Error(codes.Unavailable, "half a message")
+	}
+	return nil
+}
+
 // creds are per-call credentials.
 type creds string
 
@@ -248,10 +284,12 @@ func TestNoPolicies(t *testing.T) {
 // record above.
 func TestRemoteRefusals(t *testing.T) {
 	for _, kind := range callKinds {
-		s := newScript(func(context.Context) error { return statusRefusal(0) })
-		err := kind.call(t.Context(), dial(t, s.service(), interceptors.Breaker(newBreaker())))
-		if !errors.Is(err, resilience.ErrOverloaded) || status.Code(err) != codes.Unavailable {
-			t.Errorf("%s: %v", kind.name, err)
+		for _, i := range []*interceptors.Policing{interceptors.Breaker(newBreaker()), interceptors.Retry(retrier(retry.WithMaxAttempts(2)))} {
+			refuse := func(context.Context) error { return statusRefusal(0) }
+			err := kind.call(t.Context(), dial(t, newScript(refuse, refuse).service(), i))
+			if !errors.Is(err, resilience.ErrOverloaded) || status.Code(err) != codes.Unavailable {
+				t.Errorf("%s: %v", kind.name, err)
+			}
 		}
 	}
 }

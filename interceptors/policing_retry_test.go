@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
@@ -260,6 +261,22 @@ func TestPerTryTimeout(t *testing.T) {
 	}
 }
 
+// TestServersTimeout: a server that says that time was over, while it was not for us, had
+// a limit of its own, which is nobody's cancellation.
+func TestServersTimeout(t *testing.T) {
+	for _, kind := range callKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(fails(codes.DeadlineExceeded))
+				p := retrier(retry.WithPerTryTimeout(time.Hour), retry.WithRetryOn(resilience.OutcomeTimeout))
+				if err := kind.call(t.Context(), dial(t, s.service(), interceptors.Retry(p))); err != nil || len(s.attempts()) != 2 {
+					t.Errorf("%v after %d attempts, want 2", err, len(s.attempts()))
+				}
+			})
+		})
+	}
+}
+
 // TestPerTryTimeoutIsForTheFirstMessage: a stream that has begun to answer may take its
 // time.
 func TestPerTryTimeoutIsForTheFirstMessage(t *testing.T) {
@@ -303,6 +320,37 @@ func TestGivenUpWhileWaiting(t *testing.T) {
 					t.Errorf("code %v of %v, want Canceled", status.Code(err), err)
 				}
 				wantAttempts(t, err, 1, retry.ReasonEnded)
+			})
+		})
+	}
+}
+
+// TestAttemptContextsEnd: what an attempt's time limit holds is given back when the
+// attempt is over, also if the caller's context lives on.
+func TestAttemptContextsEnd(t *testing.T) {
+	for _, kind := range callKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var attempts []context.Context
+				inner := interceptors.ClientFuncs{
+					Unary: func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+						attempts = append(attempts, ctx)
+						return invoke(ctx, method, req, reply, cc, opts...)
+					},
+					Stream: func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+						attempts = append(attempts, ctx)
+						return open(ctx, desc, cc, method, opts...)
+					},
+				}
+				p := retrier(retry.WithPerTryTimeout(time.Hour))
+				if err := kind.call(t.Context(), dial(t, newScript(fails(codes.Unavailable)).service(), interceptors.Retry(p), inner)); err != nil {
+					t.Fatal(err)
+				}
+				for i, ctx := range attempts {
+					if ctx.Err() == nil {
+						t.Errorf("attempt %d of %d lives on", i+1, len(attempts))
+					}
+				}
 			})
 		})
 	}

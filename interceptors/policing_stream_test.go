@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/hedge"
 	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
@@ -86,6 +89,20 @@ func TestStreamReplay(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOneRequestIsAlwaysKept: a server's stream is as easy to ask for again as a unary
+// call, however large its request.
+func TestOneRequestIsAlwaysKept(t *testing.T) {
+	s := newScript(fails(codes.Unavailable))
+	client := dial(t, s.service(), interceptors.Retry(retrier(), interceptors.WithReplay(0, 0)))
+	cs, err := client.StreamingOutputCall(t.Context(), &testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, 1<<20)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drain(cs); err != nil || len(s.attempts()) != 2 {
+		t.Errorf("%v after %d attempts", err, len(s.attempts()))
 	}
 }
 
@@ -307,18 +324,110 @@ func TestStreamHeaderRetries(t *testing.T) {
 	}
 }
 
+// TestHeaderDoesNotWaitForTheReplay: the header of another attempt is there when the
+// server has sent it, though it has not been sent everything again.
+func TestHeaderDoesNotWaitForTheReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pieces, size = 16, 64 << 10
+		calls := 0
+		srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+			if calls++; calls > 1 {
+				_ = ss.SendHeader(metadata.Pairs("begun", "yes"))
+				time.Sleep(time.Hour)
+			}
+			for range pieces {
+				if _, err := ss.Recv(); err != nil {
+					return err
+				}
+			}
+			if calls == 1 {
+				time.Sleep(time.Second)
+				return status.Error(codes.Unavailable, "not yet")
+			}
+			return ss.Send(&testgrpc.StreamingOutputCallResponse{})
+		}}
+		cs, err := dialNarrow(t, srv, interceptors.Retry(retrier(), interceptors.WithReplay(100, 10<<20))).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range pieces {
+			if err := cs.Send(&testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, size)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		received := make(chan error, 1)
+		go func() {
+			_, err := cs.Recv()
+			received <- err
+		}()
+		synctest.Wait()
+		md, err := cs.Header()
+		if got := time.Since(start); err != nil || len(md["begun"]) != 1 || got >= time.Minute {
+			t.Errorf("%v, %v after %v", md, err, got)
+		}
+		if err := <-received; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSendingEndsWithTheReplay: who waits for a replay learns that it broke off.
+func TestSendingEndsWithTheReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pieces, size = 16, 64 << 10
+		calls := 0
+		srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+			if calls++; calls > 1 {
+				_ = ss.SendHeader(metadata.Pairs("begun", "yes"))
+				time.Sleep(time.Second) // while it is sent more than it takes
+				return status.Error(codes.Unavailable, "broke")
+			}
+			for range pieces {
+				if _, err := ss.Recv(); err != nil {
+					return err
+				}
+			}
+			return status.Error(codes.Unavailable, "not yet")
+		}}
+		cs, err := dialNarrow(t, srv, interceptors.Retry(retrier(), interceptors.WithReplay(100, 10<<20))).FullDuplexCall(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		piece := &testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, size)}}
+		for range pieces {
+			if err := cs.Send(piece); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if md, err := cs.Header(); err != nil || len(md["begun"]) != 1 {
+			t.Fatal(md, err)
+		}
+		start := time.Now()
+		if err := cs.Send(piece); err != io.EOF || time.Since(start) != time.Second {
+			t.Errorf("sent with %v after %v, want EOF after 1s", err, time.Since(start))
+		}
+		_, err = cs.Recv()
+		wantAttempts(t, err, 2, retry.ReasonNotReplayable)
+	})
+}
+
 // TestStreamWithoutMessages: a stream that ends well without a message is a success.
 func TestStreamWithoutMessages(t *testing.T) {
 	for _, header := range []bool{false, true} {
 		calls := 0
 		srv := &service{duplex: func(testgrpc.TestService_FullDuplexCallServer) error { calls++; return nil }}
-		cs, err := dial(t, srv, interceptors.Retry(retrier())).FullDuplexCall(t.Context())
+		b := newBreaker()
+		cs, err := dial(t, srv, interceptors.Retry(retrier()), interceptors.Breaker(b)).FullDuplexCall(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if header {
 			if _, err := cs.Header(); err != nil {
 				t.Error(err)
+			}
+			if n := b.Snapshot().Successes; n != 1 {
+				t.Errorf("%d successes told to the breaker", n)
 			}
 		}
 		for range 2 {
@@ -565,5 +674,231 @@ func TestStreamLateFailure(t *testing.T) {
 	}
 	if _, ok := errors.AsType[*resilience.AttemptsError](err); ok {
 		t.Errorf("%v is an AttemptsError: nobody would have retried it", err)
+	}
+}
+
+// TestStreamReplayPanics: a panic while a stream is sent again is the receiver's, and
+// leaves nothing behind.
+func TestStreamReplayPanics(t *testing.T) {
+	for name, broken := range map[string]func(){"panic": func() { panic("below") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				places, sent := newBulkhead(1), 0
+				inner := interceptors.ClientFuncs{
+					Stream: func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+						cs, err := open(ctx, desc, cc, method, opts...)
+						return &sending{ClientStream: cs, before: func() {
+							if sent++; sent == 2 {
+								broken()
+							}
+						}}, err
+					},
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				s := newScript(fails(codes.Unavailable))
+				cs, err := dial(t, s.service(), interceptors.Retry(retrier()), interceptors.Bulkhead(places), inner).FullDuplexCall(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+					t.Fatal(err)
+				}
+				func() {
+					defer func() {
+						if e, ok := recover().(*hedge.PanicError); !ok || name == "panic" && e.Value != "below" {
+							t.Errorf("panicked with %v", e)
+						}
+					}()
+					_, err := cs.Recv()
+					t.Errorf("received with %v", err)
+				}()
+				if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != io.EOF {
+					t.Errorf("sent with %v", err)
+				}
+				cancel()
+				synctest.Wait()
+				if n := places.Snapshot().InFlight; n != 0 {
+					t.Errorf("%d places taken", n)
+				}
+			})
+		})
+	}
+}
+
+// TestStreamReopenPanics: a panic while a stream is opened once more is the receiver's,
+// and ends the call for who sends.
+func TestStreamReopenPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opened, finished := 0, 0
+		inner := below(func() {
+			if opened++; opened == 2 {
+				time.Sleep(time.Second)
+				panic("below")
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s := newScript(fails(codes.Unavailable))
+		cs, err := dial(t, s.service(), interceptors.Retry(retrier(), interceptors.WithReplay(1, 1000)), inner).
+			FullDuplexCall(ctx, grpc.OnFinish(func(error) { finished++ }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() {
+				if v := recover(); v != "below" {
+					t.Errorf("panicked with %v", v)
+				}
+			}()
+			_, _ = cs.Recv()
+		})
+		synctest.Wait() // it is opened again
+		if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != io.EOF {
+			t.Errorf("sent with %v", err)
+		}
+		wg.Wait()
+		if finished != 1 {
+			t.Errorf("told %d times that the call is over", finished)
+		}
+	})
+}
+
+// TestStreamKeepsNothingAfterItsAnswer: what was kept to be sent again is let go of.
+func TestStreamKeepsNothingAfterItsAnswer(t *testing.T) {
+	cs, err := dial(t, &service{}, interceptors.Retry(retrier())).FullDuplexCall(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func() weak.Pointer[testgrpc.StreamingOutputCallRequest] {
+		m := &testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, 10)}}
+		if err := cs.Send(m); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(m)
+	}
+	kept := send()
+	runtime.GC()
+	if kept.Value() == nil {
+		t.Error("not kept before the answer")
+	}
+	if _, err := cs.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if runtime.GC(); kept.Value() == nil {
+			break
+		}
+	}
+	if kept.Value() != nil {
+		t.Error("kept after the answer")
+	}
+	_ = cs.CloseSend()
+	_ = drain(cs)
+}
+
+// sending is a stream that does something before it sends.
+type sending struct {
+	grpc.ClientStream
+	before func()
+}
+
+func (s *sending) SendMsg(m any) error {
+	s.before()
+	return s.ClientStream.SendMsg(m)
+}
+
+// TestStreamReplayIsNoDeadlock: a server that answers at length before it reads gets to
+// do so while it is sent everything again.
+func TestStreamReplayIsNoDeadlock(t *testing.T) {
+	const pieces, size = 16, 64 << 10
+	calls := 0
+	srv := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+		calls++
+		read := func() error {
+			for range pieces {
+				if _, err := ss.Recv(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if calls == 1 {
+			if err := read(); err != nil {
+				return err
+			}
+			return status.Error(codes.Unavailable, "not yet")
+		}
+		for range pieces {
+			if err := ss.Send(&testgrpc.StreamingOutputCallResponse{Payload: &testgrpc.Payload{Body: make([]byte, size)}}); err != nil {
+				return err
+			}
+		}
+		return read()
+	}}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cs, err := dialNarrow(t, srv, interceptors.Retry(retrier(), interceptors.WithReplay(100, 10<<20))).FullDuplexCall(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range pieces {
+		if err := cs.Send(&testgrpc.StreamingOutputCallRequest{Payload: &testgrpc.Payload{Body: make([]byte, size)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = cs.CloseSend()
+	if err := drain(cs); err != nil || calls != 2 {
+		t.Errorf("%v after %d calls", err, calls)
+	}
+}
+
+// TestStreamMisuse: messages after CloseSend, and messages that cannot be sent.
+func TestStreamMisuse(t *testing.T) {
+	for _, how := range []string{"after CloseSend", "after CloseSend, while broken", "no message"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				finished := 0
+				places := newBulkhead(1)
+				s := newScript(slow(time.Hour)).service()
+				if how == "after CloseSend, while broken" {
+					s.duplex = func(testgrpc.TestService_FullDuplexCallServer) error {
+						return status.Error(codes.Unavailable, "broken")
+					}
+				}
+				cs, err := dial(t, s, interceptors.Retry(retrier()), interceptors.Bulkhead(places)).
+					FullDuplexCall(ctx, grpc.OnFinish(func(error) { finished++ }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.HasPrefix(how, "after CloseSend") {
+					synctest.Wait()
+					_ = cs.Send(&testgrpc.StreamingOutputCallRequest{})
+					_ = cs.CloseSend()
+					if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); status.Code(err) != codes.Internal {
+						t.Errorf("sent with %v", err)
+					}
+					return
+				}
+				if err := cs.SendMsg("no message"); status.Code(err) != codes.Internal {
+					t.Errorf("sent with %v", err)
+				}
+				synctest.Wait()
+				if n := places.Snapshot().InFlight; n != 0 || finished != 1 {
+					t.Errorf("%d places taken, told %d times that the call is over", n, finished)
+				}
+				if err := cs.Send(&testgrpc.StreamingOutputCallRequest{}); err != io.EOF {
+					t.Errorf("sent again with %v", err)
+				}
+				if _, err := cs.Recv(); err == nil || err == io.EOF {
+					t.Errorf("received with %v", err)
+				}
+			})
+		})
 	}
 }

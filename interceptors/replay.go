@@ -58,6 +58,7 @@ func (o *outbox) begin(a *streamAttempt) bool {
 	defer o.mu.Unlock()
 	o.current, o.newest = a, a
 	if len(o.kept) > 0 || o.closing {
+		o.moved.Broadcast()
 		return false
 	}
 	a.caughtUp = true
@@ -71,7 +72,6 @@ func (o *outbox) retire(a *streamAttempt) (why string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.current, o.newest = nil, a
-	o.moved.Broadcast()
 	return o.final
 }
 
@@ -118,13 +118,10 @@ func (o *outbox) end(err error) {
 	o.moved.Broadcast()
 }
 
-// ended returns what is received after the end of a call.
+// ended returns what is received after the end of a call that failed.
 func (o *outbox) ended() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err == nil {
-		return io.EOF
-	}
 	return o.err
 }
 
@@ -210,18 +207,15 @@ func (o *outbox) keep(m any) (a *streamAttempt, kept bool, err error) {
 		case o.final == "" && o.fits(n):
 			o.kept = append(o.kept, m)
 			o.bytes += int(n)
-			if a == nil || !a.caughtUp || a.broken {
+			if a == nil || !a.caughtUp {
 				return nil, true, nil
 			}
 			return a, true, nil
 		case a == nil || !a.caughtUp && !a.broken:
 			o.moved.Wait()
-		case a.broken:
-			o.finalize(o.overflow())
-			return nil, false, io.EOF
 		default:
 			o.finalize(o.overflow())
-			return a, false, nil
+			return a, false, nil // which returns io.EOF if it is broken
 		}
 	}
 }
@@ -246,12 +240,7 @@ func (o *outbox) resends(a *streamAttempt, err error) bool {
 	if o.current != a {
 		return !o.over
 	}
-	if o.final != "" || !errors.Is(err, io.EOF) {
-		return false
-	}
-	a.broken = true
-	o.moved.Broadcast()
-	return true
+	return o.final == "" && errors.Is(err, io.EOF)
 }
 
 // CloseSend says that no more messages follow.

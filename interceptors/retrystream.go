@@ -79,7 +79,9 @@ type streamAttempt struct {
 	// busy counts those who wait for the stream, and will say how it ended.
 	busy atomic.Int32
 
-	caughtUp, broken bool // of the outbox
+	// Of the outbox: the attempt has been sent everything that was kept, or will not
+	// be, because its stream broke on the way.
+	caughtUp, broken bool
 	panicked         any
 }
 
@@ -105,9 +107,7 @@ func (s *policedStream) try(a *streamAttempt) (err error) {
 		}
 	}()
 	a.busy.Store(1)
-	if err = a.admit(s.context(a), s.policies); err != nil {
-		a.lease.Release()
-	} else {
+	if err = a.admit(s.context(a), s.policies); err == nil {
 		a.stream, err = s.open(a.start(s.recorder), s.desc, s.cc, s.method, s.options(a)...)
 		err = reconstructed(err, s.cc.Target())
 	}
@@ -325,8 +325,7 @@ func (s *policedStream) failed(a *streamAttempt, err error) error {
 // rethrow panics if sending to a did, on a goroutine that nobody would have heard of.
 func (s *policedStream) rethrow(a *streamAttempt) {
 	if v := s.out.panicOf(a); v != nil {
-		_ = s.end(errPanic)
-		panic(v)
+		panic(v) // gRPC has told closed, or will, because that canceled the attempt
 	}
 }
 

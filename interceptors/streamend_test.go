@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	otelcodes "go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -180,10 +181,18 @@ func TestRetriedStream(t *testing.T) {
 			return open(ctx, desc, cc, method, opts...)
 		},
 	}
+	finished := 0
 	cc := serve(t, server, nil, interceptors.DialOptions(interceptors.Record(tel.recorder),
-		interceptors.Deadline(budget(t, ctxutil.WithMaxTimeout(time.Minute))), again))
-	if err := callOutput(t.Context(), testgrpc.NewTestServiceClient(cc)); err != nil {
-		t.Fatal(err)
+		interceptors.Deadline(budget(t, ctxutil.WithMaxTimeout(time.Minute))), interceptors.Attempts(tel.recorder), again))
+	if err := callOutput(t.Context(), testgrpc.NewTestServiceClient(cc), grpc.OnFinish(func(err error) {
+		if finished++; err != nil {
+			t.Errorf("finished with %v", err)
+		}
+	})); err != nil || finished != 1 {
+		t.Fatalf("%v, told %d times that the call is over", err, finished)
+	}
+	if attempt := tel.ended(trace.SpanKindClient)[0]; attempt.Status().Code != otelcodes.Unset {
+		t.Errorf("the attempt, which is one to who stands above, has status %v", attempt.Status())
 	}
 	tel.noneLeft(t)
 	tel.idle(t)

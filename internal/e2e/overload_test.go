@@ -267,25 +267,37 @@ func alone(ctx context.Context, do step) (took time.Duration, capacity float64) 
 }
 
 // TestOverloadToTheNumber is the same in virtual time, where the machine is never
-// late: for longer, and with closer bounds.
+// late: for longer, and with closer bounds. Callers with the default policies, which
+// retry and have a breaker, must not make it worse: a server that refuses a share of
+// its calls is not one to be left alone.
 func TestOverloadToTheNumber(t *testing.T) {
 	for _, c := range counters {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				o, s := newOffice(t), newShedder(t)
-				got := endure(t.Context(), c.open(t, inMemory(t), o, s, nil), s, o.capacity(), 5*time.Second, 20*time.Second)
-				t.Log(got)
-				if got.goodput < 0.95 {
-					t.Errorf("goodput %.1f%% of capacity, want 95%%", 100*got.goodput)
-				}
-				if got.p99 > 3*serviceTime {
-					t.Errorf("p99 of the admitted %v, want at most %v", got.p99, 3*serviceTime)
-				}
-				if got.critical < 0.99 || got.health < 1 {
-					t.Errorf("%.2f%% of the critical calls and %.2f%% of the health checks served, want 99%% and all", 100*got.critical, 100*got.health)
-				}
+		for _, policed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/policies %v", c.name, policed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					var to *policies.Service
+					if policed {
+						set, err := policies.New()
+						if err != nil {
+							t.Fatal(err)
+						}
+						to = set.Service("office")
+					}
+					o, s := newOffice(t), newShedder(t)
+					got := endure(t.Context(), c.open(t, inMemory(t), o, s, to), s, o.capacity(), 5*time.Second, 20*time.Second)
+					t.Log(got)
+					if got.goodput < 0.95 {
+						t.Errorf("goodput %.1f%% of capacity, want 95%%", 100*got.goodput)
+					}
+					if most := 3 * serviceTime; got.p99 > most && !policed { // those who retry wait in between
+						t.Errorf("p99 of the admitted %v, want at most %v", got.p99, most)
+					}
+					if got.critical < 0.99 || got.health < 1 {
+						t.Errorf("%.2f%% of the critical calls and %.2f%% of the health checks served, want 99%% and all", 100*got.critical, 100*got.health)
+					}
+				})
 			})
-		})
+		}
 	}
 }

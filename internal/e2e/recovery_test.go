@@ -40,7 +40,6 @@ type healing struct {
 	well, ill      time.Duration
 	open, minRetry time.Duration // of the breakers
 	slot           time.Duration // in which goodput is measured
-	others         bool          // there are several callers
 }
 
 // most is how long after the service is well goodput is back at the latest. Its
@@ -55,9 +54,6 @@ func (h healing) most() time.Duration {
 	d := time.Duration(jitter*jitter*jitter*float64(max(h.open, h.told)) + jitter*float64(h.minRetry))
 	if h.hangs {
 		d += h.load.patience
-	}
-	if h.others {
-		d += time.Duration(jitter * float64(h.open))
 	}
 	return d.Truncate(h.slot) + h.slot
 }
@@ -147,8 +143,8 @@ func TestRecovery(t *testing.T) {
 }
 
 // TestRecoveryOfSeveralCallers: those who share a service do not have to be lucky. It
-// lets no more probes through than one of them sends, so the others are refused when
-// it has recovered, and stay away for another open time of their own.
+// lets no more probes through than one of them sends, and refuses the others' when it
+// has recovered; that does not keep them away.
 func TestRecoveryOfSeveralCallers(t *testing.T) {
 	for _, c := range chains {
 		t.Run(c.name, func(t *testing.T) {
@@ -158,7 +154,7 @@ func TestRecoveryOfSeveralCallers(t *testing.T) {
 				chain.last.work = 20 * time.Millisecond
 				healing{
 					illness: fails, load: load{perSecond: 60, patience: 1500 * time.Millisecond},
-					well: 2 * time.Second, ill: 5 * time.Second, others: true,
+					well: 2 * time.Second, ill: 5 * time.Second,
 					open: breaker.DefaultOpenTime, minRetry: breaker.DefaultMinRetryAfter, slot: 100 * time.Millisecond,
 				}.take(t.Context(), chain).tell(t)
 			})

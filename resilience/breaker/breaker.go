@@ -83,11 +83,11 @@ func (b *Breaker) Do(ctx context.Context, f func(context.Context) error) error {
 	start := now()
 	err = f(ctx)
 	took := now() - start
-	var retryAfter time.Duration
-	if refused, ok := errors.AsType[*resilience.RejectedError](err); ok {
-		retryAfter = refused.RetryAfter
+	if refused, ok := errors.AsType[*resilience.RejectedError](err); ok && refused.Remote {
+		lease.Answered(ctx)
+	} else {
+		lease.Done(ctx, b.cfg.classify(ctx, err), took, 0)
 	}
-	lease.Done(ctx, b.cfg.classify(ctx, err), took, retryAfter)
 	return err
 }
 

@@ -53,6 +53,7 @@
 //	ok, client fault             success     success
 //	transient, overload, timeout failure     failure
 //	server fault                 –           success: the server answers
+//	refused by a policy there    –           success: the server answers
 //	caller deadline after 1 s    failure     failure
 //	caller deadline before that  –           gives its place back
 //	canceled, rejected           –           gives its place back

@@ -44,7 +44,17 @@ func newProbe(ctx context.Context, expires time.Time) *probe {
 // if this call trips it.
 func (l *Lease) Done(ctx context.Context, outcome resilience.Outcome, took, retryAfter time.Duration) {
 	if b := l.breaker; b != nil {
-		b.changed(ctx, b.report(l, outcome, took, retryAfter))
+		b.changed(ctx, b.report(l, b.cfg.classOf(outcome, took), outcome, took, retryAfter))
+	}
+}
+
+// Answered reports a call that a policy of the downstream service refused, or of one
+// behind it: a limit, a load shedder, a breaker. Whoever refuses a share of the calls
+// lives, and knows better than a breaker what it has capacity for. The call does not
+// count, and is a good probe. It is in place of [Lease.Done].
+func (l *Lease) Answered(ctx context.Context) {
+	if b := l.breaker; b != nil {
+		b.changed(ctx, b.report(l, classAnswered, resilience.OutcomeOverload, 0, 0))
 	}
 }
 
@@ -71,13 +81,12 @@ func (l *Lease) end() bool {
 }
 
 // report counts a call and returns the change of state that follows from it.
-func (b *Breaker) report(l *Lease, outcome resilience.Outcome, took, retryAfter time.Duration) *resilience.StateChange {
+func (b *Breaker) report(l *Lease, kind class, outcome resilience.Outcome, took, retryAfter time.Duration) *resilience.StateChange {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !l.end() {
 		return nil
 	}
-	kind := b.cfg.classOf(outcome, took)
 	if l.epoch != b.epoch {
 		if kind == classFailure {
 			b.extend(retryAfter)

@@ -219,6 +219,31 @@ func TestDoneCountsOnce(t *testing.T) {
 	zero.Release()
 }
 
+// TestAnswered: a refusal by a policy over there never counts, and is a good probe.
+func TestAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, breaker.WithProbes(1))
+		for range 100 {
+			lease := allow(t, b)
+			lease.Answered(t.Context())
+			lease.Done(t.Context(), transient, 0, 0) // the first report counts
+		}
+		if s := b.Snapshot(); s.State != closed || s.Failures != 0 || s.Successes != 0 {
+			t.Fatalf("%+v, want nothing counted", s)
+		}
+		for b.State() == closed {
+			lease := allow(t, b)
+			lease.Done(t.Context(), transient, 0, 0)
+		}
+		time.Sleep(b.Snapshot().OpenFor)
+		probe := allow(t, b)
+		probe.Answered(t.Context())
+		wantState(t, b, closed)
+		var zero breaker.Lease
+		zero.Answered(t.Context())
+	})
+}
+
 func TestDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBreaker(t, breaker.WithRetryAfterBounds(time.Second, time.Minute))
@@ -229,9 +254,14 @@ func TestDo(t *testing.T) {
 			}
 		}
 		limited := &resilience.RejectedError{Policy: resilience.PolicyRateLimit, Remote: true, RetryAfter: 20 * time.Second}
-		if err := b.Do(t.Context(), func(context.Context) error { return limited }); !errors.Is(err, limited) {
-			t.Fatalf("got %v, want the error of the call", err)
+		for range 20 { // whoever refuses answers
+			if err := b.Do(t.Context(), func(context.Context) error { return limited }); !errors.Is(err, limited) {
+				t.Fatalf("got %v, want the error of the call", err)
+			}
 		}
+		wantState(t, b, closed)
+		lease := allow(t, b)
+		lease.Done(t.Context(), transient, 0, 20*time.Second)
 		if e := refused(t, b); e.RetryAfter != 20*time.Second {
 			t.Errorf("retry after %v, want 20s", e.RetryAfter)
 		}

@@ -4,6 +4,7 @@ package policies
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/fairlead-go/fairlead/resilience"
@@ -50,7 +51,11 @@ func (c *Client) attempt(ctx context.Context, a retry.Attempt, f func(context.Co
 	took := now() - start
 	res.Outcome = whose(ctx, res.Outcome)
 	retryAfter, _ := res.Pushback.After()
-	permit.Done(ctx, res.Outcome, took, retryAfter)
+	if e, ok := errors.AsType[*resilience.RejectedError](res.Err); ok && e.Remote {
+		permit.Answered(ctx)
+	} else {
+		permit.Done(ctx, res.Outcome, took, retryAfter)
+	}
 	return res
 }
 
@@ -118,6 +123,13 @@ func (c *Client) Admit(ctx context.Context) (Permit, error) {
 func (p *Permit) Done(ctx context.Context, outcome resilience.Outcome, took, retryAfter time.Duration) {
 	p.slot.Done()
 	p.lease.Done(ctx, outcome, took, retryAfter)
+}
+
+// Answered reports an attempt that a policy over there refused, see
+// [breaker.Lease.Answered], and frees its place in the bulkhead.
+func (p *Permit) Answered(ctx context.Context) {
+	p.slot.Done()
+	p.lease.Answered(ctx)
 }
 
 // Release frees the place of an attempt that has not been reported. The breaker does not

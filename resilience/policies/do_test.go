@@ -42,6 +42,25 @@ func TestDoAsksTheBreakerForEachAttempt(t *testing.T) {
 	})
 }
 
+// TestRefusalsOverThereLeaveTheBreakerClosed: who refuses answers.
+func TestRefusalsOverThereLeaveTheBreakerClosed(t *testing.T) {
+	for remote, want := range map[bool]resilience.State{true: resilience.StateClosed, false: resilience.StateOpen} {
+		service := mustNew(t, policies.WithDefaults(policies.NoRetry(), policies.Breaker(breaker.WithMinCalls(3)))).Service("payment")
+		for range 3 {
+			err := error(&resilience.RejectedError{Policy: resilience.PolicyShed, Remote: true})
+			if !remote {
+				err = errors.New("down")
+			}
+			service.Client().Do(t.Context(), func(context.Context, retry.Attempt) retry.Result {
+				return retry.Result{Outcome: resilience.OutcomeTransient, Err: err}
+			})
+		}
+		if got := service.Breaker().State(); got != want {
+			t.Errorf("refused over there %v: %v, want %v", remote, got, want)
+		}
+	}
+}
+
 // A refusal further in gives back what was taken further out, and the breaker does not
 // count it: a probe that is refused is none.
 func TestAdmitIsAllOrNothing(t *testing.T) {

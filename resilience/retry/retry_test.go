@@ -471,6 +471,25 @@ func TestEstimateIsLearned(t *testing.T) {
 	})
 }
 
+// TestStopTravels: a server's "do not retry" is told on also where nobody would have
+// retried, but not of a call that failed by the client's fault or that nobody waits for.
+func TestStopTravels(t *testing.T) {
+	for outcome, want := range map[resilience.Outcome]bool{
+		resilience.OutcomeServerFault: true,
+		resilience.OutcomeTimeout:     true,
+		resilience.OutcomeTransient:   true,
+		resilience.OutcomeClientFault: false,
+		resilience.OutcomeCanceled:    false,
+	} {
+		got := mustNew(t).Do(t.Context(), func(context.Context, retry.Attempt) retry.Result {
+			return retry.Result{Outcome: outcome, Err: errDown, Pushback: retry.PushbackStop()}
+		})
+		if retry.DoNotRetry(got.Err) != want || got.Attempts != 1 {
+			t.Errorf("%v: %+v, want do not retry: %v", outcome, got, want)
+		}
+	}
+}
+
 func TestDoNotRetry(t *testing.T) {
 	for reason, want := range map[string]bool{
 		retry.ReasonExhausted:       true,

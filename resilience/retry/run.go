@@ -135,12 +135,12 @@ func (r *Run) decide(res Result) (wait time.Duration, reason string) {
 	switch {
 	case r.ctx.Err() != nil:
 		return 0, ReasonEnded
+	case res.Pushback.stop && IsRetryable(res.Outcome): // also where nobody would retry: our caller is to know
+		return 0, ReasonPushback
 	case !p.retries(res):
 		return 0, ReasonNotRetryable
 	case r.number >= p.maxAttempts:
 		return 0, ReasonExhausted
-	case res.Pushback.stop:
-		return 0, ReasonPushback
 	case res.Pushback.after > p.maxPushback:
 		return 0, ReasonPushbackTooLong
 	case res.Veto != "":

@@ -16,12 +16,13 @@ import (
 type Lease struct {
 	shedder *Shedder
 	start   time.Time
+	idle    bool // the call says nothing of how long calls take
 	ended   bool // under shedder.mu
 }
 
 // Done reports how the call ended, and frees its place. What took how long since
-// [Shedder.Allow] may move the limit; ctx, the call's, is given to the observers
-// that are told so.
+// [Shedder.Allow] may move the limit, unless it was a call of [PriorityHealth], which
+// asks for no work; ctx, the call's, is given to the observers that are told so.
 func (l *Lease) Done(ctx context.Context, outcome resilience.Outcome) {
 	s := l.shedder
 	if s == nil {
@@ -29,7 +30,7 @@ func (l *Lease) Done(ctx context.Context, outcome resilience.Outcome) {
 	}
 	now := time.Now()
 	s.mu.Lock()
-	if l.end() && s.feeds(outcome, now.Sub(l.start)) && s.est.observe(l.start, now, s.inFlight) {
+	if l.end() && !l.idle && s.feeds(outcome, now.Sub(l.start)) && s.est.observe(l.start, now, s.inFlight) {
 		s.setCaps(now)
 	}
 	news := s.news()

@@ -190,6 +190,8 @@ func TestWhatFeedsTheEstimator(t *testing.T) {
 				s := newShedder(t)
 				calls := func(n int, took time.Duration, outcome resilience.Outcome) {
 					for range n {
+						checking := allow(t, s, shed.PriorityHealth) // which asks for no work
+						checking.Done(t.Context(), resilience.OutcomeOK)
 						lease := allow(t, s, shed.PriorityNormal)
 						time.Sleep(took)
 						lease.Done(t.Context(), outcome)

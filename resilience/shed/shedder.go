@@ -115,7 +115,7 @@ func (s *Shedder) Allow(ctx context.Context, p Priority) (Lease, error) {
 	if !admitted {
 		return Lease{}, s.reject(ctx, byCPU)
 	}
-	return Lease{shedder: s, start: now}, nil
+	return Lease{shedder: s, start: now, idle: p == PriorityHealth}, nil
 }
 
 // The reasons of refusals. They may reach peers.
