@@ -87,7 +87,7 @@ func TestPaymentDown(t *testing.T) {
 			for _, want := range []string{
 				`order → payment: breaker closed → open for \S+: failure ratio \S+ of \d+ calls  trace [0-9a-f]{32}`,
 				`order → payment +\d+ .*open(ed \d+×)? +breaker \d+`,
-				`payment received \d+ requests for \d+ charges: 0\.\d+ for each`,
+				`payment received \d+ requests for \d+ charges: \d\.\d+ for each`,
 				`a refused request\ntrace `,
 				`• \S+ rejected  policy="breaker"  policy.name="(payment|order)"`,
 			} {

@@ -357,3 +357,16 @@ func TestGatewaySheds(t *testing.T) {
 		}
 	})
 }
+
+// A reservation that takes too long is sent again, because it is made once.
+func TestSlowReservations(t *testing.T) {
+	patiently(t, func(v *verdict) {
+		b := open(t, v, "inventory=slow:2s/0.05", "")
+		defer b.close()
+		got := b.buy(60, 2*time.Second)
+		c := b.policies().Client(app.Order, app.Inventory)
+		if share := got.share(http.StatusCreated); c.Saved == 0 || share < 0.97 {
+			v.errorf("retries saved %d, %.2f of the orders were placed; want nearly all though 0.05 of the reservations hang", c.Saved, share)
+		}
+	})
+}
