@@ -301,6 +301,50 @@ func TestPerTryTimeoutIsForTheFirstMessage(t *testing.T) {
 	})
 }
 
+// TestAnswerAtTheLimit: an answer that comes when the limit of its attempt has passed is
+// one, if it is all that there is to come; a stream that would go on cannot.
+func TestAnswerAtTheLimit(t *testing.T) {
+	for _, kind := range callKinds[1:] {
+		t.Run(kind.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				late := true
+				inner := interceptors.ClientFuncs{
+					Stream: func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+						cs, err := open(ctx, desc, cc, method, opts...)
+						return &lingering{ClientStream: cs, ctx: ctx, late: &late}, err
+					},
+				}
+				s := newScript()
+				p := retrier(retry.WithPerTryTimeout(time.Second), retry.WithRetryOn(resilience.OutcomeTimeout))
+				err := kind.call(t.Context(), dial(t, s.service(), interceptors.Retry(p), inner))
+				want := 2
+				if kind.name == "client stream" {
+					want = 1
+				}
+				if err != nil || len(s.attempts()) != want {
+					t.Errorf("%v after %d attempts, want %d", err, len(s.attempts()), want)
+				}
+			})
+		})
+	}
+}
+
+// lingering is a stream whose first message comes when its context has ended.
+type lingering struct {
+	grpc.ClientStream
+	ctx  context.Context
+	late *bool
+}
+
+func (s *lingering) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if err == nil && *s.late {
+		*s.late = false
+		<-s.ctx.Done()
+	}
+	return err
+}
+
 // TestGivenUpWhileWaiting: a caller who gives up during a backoff gets the end of its
 // context, with a status.
 func TestGivenUpWhileWaiting(t *testing.T) {

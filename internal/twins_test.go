@@ -15,6 +15,7 @@ var oneSided = map[string]string{
 	"interceptors/connect.go":      "a gRPC connection is waited for; an HTTP client has a pool",
 	"interceptors/grpcattempts.go": "gRPC retries by itself, below the interceptors",
 	"interceptors/otel.go":         "the second engine; otelhttp is a handler that wraps ours as it is",
+	"interceptors/receive.go":      "as for retrystream.go",
 	"interceptors/retrystream.go":  "a stream goes on being sent to while it is retried; an HTTP request has a body",
 	"interceptors/stream.go":       "messages of a stream are counted one by one",
 	"httpmw/accept.go":             "content negotiation for error pages; gRPC has one form of error",
