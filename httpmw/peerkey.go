@@ -58,7 +58,7 @@ func clientAt(addr string) string {
 	if ip.Is4() {
 		return ip.String()
 	}
-	subscriber, err := ip.WithZone("").Prefix(64)
+	subscriber, err := ip.Prefix(64) // and without a zone
 	if err != nil {
 		return localClient
 	}

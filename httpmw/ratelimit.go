@@ -36,7 +36,8 @@ func (f limitOption) applyLimit(l *limits) { f(l) }
 // [shed.PriorityHealth]. It is given the path. The default, and nil, is
 // [shed.ByMethod], by which that is /livez, /readyz and /healthz: a process whose
 // probes are refused under load is taken out of service, and its load goes to the
-// next. Give the same function to the shedder, by [shed.WithPriorities].
+// next. Give the same function to the shedder, by [shed.WithPriorities]. As there, the
+// priority of the context counts before it ([shed.ContextWithPriority]).
 func WithPriorities(f shed.PriorityFunc) LimitOption {
 	return limitOption(func(l *limits) { l.priority = f })
 }
@@ -73,7 +74,7 @@ func (l *limits) exempts(r *http.Request) bool {
 //
 // It belongs behind [Record], which then says of the request that it was rejected,
 // and logs it at warn: a flood of refusals is a flood of lines unless the logger has a
-// [logging.Sampler]. It panics if l is nil.
+// [github.com/fairlead-go/fairlead/logging.Sampler]. It panics if l is nil.
 func RateLimit(l RateLimiter, opts ...LimitOption) Middleware {
 	if l == nil {
 		panic("httpmw: RateLimit: nil limiter")

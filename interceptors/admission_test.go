@@ -4,21 +4,26 @@ package interceptors_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/resilience"
 	"github.com/fairlead-go/fairlead/resilience/ratelimit"
+	"github.com/fairlead-go/fairlead/resilience/retry"
 )
 
 // admission is the chains that a policy stands in: with a record, and on its own.
@@ -53,6 +58,48 @@ func serveHealth(t *testing.T, so []grpc.ServerOption) *grpc.ClientConn {
 	}
 	t.Cleanup(func() { _ = cc.Close(); s.Stop(); wg.Wait() })
 	return cc
+}
+
+// TestOnePushback: whoever stands in the chain, the peer is told once: two values would
+// ask it not to retry.
+func TestOnePushback(t *testing.T) {
+	inVain := &resilience.AttemptsError{Attempts: 3, Reason: retry.ReasonExhausted, Last: &resilience.RejectedError{
+		Policy: resilience.PolicyShed, RetryAfter: time.Second, Remote: true,
+	}}
+	refusing := limiterFunc(func(context.Context) error {
+		return &resilience.RejectedError{Policy: resilience.PolicyRateLimit, RetryAfter: time.Second}
+	})
+	admitting := limiterFunc(func(context.Context) error { return nil })
+	for _, tc := range []struct {
+		name  string
+		inner interceptors.RateLimiter
+		want  string
+	}{
+		{"refused", refusing, "1000"},
+		{"retried in vain", admitting, "-1"},
+	} {
+		for _, kind := range callKinds {
+			t.Run(tc.name+"/"+kind.name, func(t *testing.T) {
+				tel := newTelemetry(t, sdktrace.AlwaysSample())
+				cc := serve(t, failing(fmt.Errorf("x: %w", inVain)), interceptors.ServerOptions(
+					interceptors.Record(tel.recorder), interceptors.Recovery(), interceptors.RateLimit(admitting), interceptors.Shed(newShedder(t, 10)),
+					interceptors.RateLimit(tc.inner)), nil)
+				var trailer metadata.MD
+				_ = kind.call(t.Context(), testgrpc.NewTestServiceClient(cc), grpc.Trailer(&trailer))
+				if got := trailer.Get("grpc-retry-pushback-ms"); len(got) != 1 || got[0] != tc.want {
+					t.Errorf("told %q, want %s once", got, tc.want)
+				}
+			})
+		}
+	}
+	t.Run("without a record", func(t *testing.T) {
+		cc := serve(t, &service{}, interceptors.ServerOptions(interceptors.RateLimit(admitting), interceptors.RateLimit(refusing)), nil)
+		var trailer metadata.MD
+		_ = callUnary(t.Context(), testgrpc.NewTestServiceClient(cc), grpc.Trailer(&trailer))
+		if got := trailer.Get("grpc-retry-pushback-ms"); len(got) != 1 || got[0] != "1000" {
+			t.Errorf("told %q, want 1000 once", got)
+		}
+	})
 }
 
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }

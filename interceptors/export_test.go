@@ -8,3 +8,9 @@ var (
 	Reconstructed = reconstructed
 	OutcomeOfCall = outcomeOf
 )
+
+// BasesKept returns how many statuses of refusals are kept.
+func BasesKept() (n int) {
+	bases.Range(func(any, any) bool { n++; return true })
+	return n
+}

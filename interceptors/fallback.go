@@ -226,10 +226,11 @@ func (s *fallingStream[T]) Trailer() metadata.MD {
 }
 
 // closed is called when gRPC is done with the stream, on whatever goroutine. If it
-// failed before a message was received, somebody is there who receives that, unless the
-// caller has given up, and what becomes of it is not known before.
+// failed before a message was received, what becomes of it is not known before somebody
+// receives that, or gives up by the call's context. Nobody stands in for a stream that
+// was canceled, as by closing its connection.
 func (s *fallingStream[T]) closed(err error) {
-	if err == nil || s.decided.Load() || s.ctx.Err() != nil || status.Code(err) == codes.Canceled {
+	if err == nil || s.decided.Load() || status.Code(err) == codes.Canceled {
 		s.finish(err)
 		return
 	}

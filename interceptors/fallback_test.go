@@ -441,6 +441,61 @@ func TestUnreceivedStreamIsFinished(t *testing.T) {
 	}
 }
 
+// TestClosedConnection: a stream that nobody receives from ends with its connection.
+func TestClosedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := newTelemetry(t, sdktrace.AlwaysSample())
+		chain := append([]interceptors.ClientInterceptor{interceptors.Record(tel.recorder)}, standIns(t)...)
+		cc := serve(t, hanging, nil, interceptors.DialOptions(chain...))
+		if _, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = cc.Close()
+		synctest.Wait()
+		tel.noneLeft(t)
+		tel.idle(t)
+	})
+}
+
+// brokenStream is a stream of an interceptor that gives up before gRPC does.
+type brokenStream struct{ grpc.ClientStream }
+
+func (brokenStream) RecvMsg(any) error { return status.Error(codes.NotFound, "not for you") }
+
+// TestUnopenedStream: who uses a stream that could not be opened finds it as gRPC has
+// streams that are over.
+func TestUnopenedStream(t *testing.T) {
+	down := status.Error(codes.NotFound, "no such thing")
+	inner := interceptors.ClientFuncs{Stream: func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, grpc.Streamer, ...grpc.CallOption) (grpc.ClientStream, error) {
+		return nil, down
+	}}
+	cc := serve(t, &service{}, nil, interceptors.DialOptions(append(standIns(t), inner)...))
+	client := testgrpc.NewTestServiceClient(cc)
+	type key struct{}
+	ctx := context.WithValue(t.Context(), key{}, "mine")
+	duplex, err := client.FullDuplexCall(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := duplex.Send(&testgrpc.StreamingOutputCallRequest{}); err != io.EOF { //nolint:errorlint // by this value alone
+		t.Errorf("Send: %v, want io.EOF", err)
+	}
+	if _, err := duplex.Header(); err != down { //nolint:errorlint // the very same
+		t.Errorf("Header: %v", err)
+	}
+	if err := duplex.CloseSend(); err != nil || duplex.Trailer() != nil || duplex.Context().Value(key{}) != "mine" {
+		t.Errorf("CloseSend: %v, trailer %v, context %v", err, duplex.Trailer(), duplex.Context())
+	}
+	for range 2 {
+		if _, err := duplex.Recv(); err != down { //nolint:errorlint // the very same
+			t.Errorf("Recv: %v", err)
+		}
+	}
+	if _, err := client.StreamingOutputCall(ctx, &testgrpc.StreamingOutputCallRequest{}); err != nil {
+		t.Errorf("a request that is sent with the call: %v, want what it receives to tell", err)
+	}
+}
+
 // TestEndIsToldOnce: whoever asked for it, however the stream ends.
 func TestEndIsToldOnce(t *testing.T) {
 	for _, tc := range []struct {
@@ -464,6 +519,25 @@ func TestEndIsToldOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEndIsToldOnceOfABrokenStream: gRPC's end comes after the caller's.
+func TestEndIsToldOnceOfABrokenStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := interceptors.ClientFuncs{Stream: func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			cs, err := open(ctx, desc, cc, method, opts...)
+			return brokenStream{cs}, err
+		}}
+		cc := serve(t, hanging, nil, interceptors.DialOptions(append(standIns(t), inner)...))
+		ctx, cancel := context.WithCancel(t.Context())
+		var ended []error
+		_, _, err := received(ctx, "bidi stream", testgrpc.NewTestServiceClient(cc), grpc.OnFinish(func(err error) { ended = append(ended, err) }))
+		cancel()
+		synctest.Wait()
+		if status.Code(err) != codes.NotFound || len(ended) != 1 || status.Code(ended[0]) != codes.NotFound {
+			t.Errorf("err = %v, ended with %v, want NotFound once", err, ended)
+		}
+	})
 }
 
 // TestDegradedAnswer: a server whose client fell back says so in its trailer, if it

@@ -75,7 +75,7 @@ func network(ip netip.Addr) string {
 	if ip = ip.Unmap(); ip.Is4() {
 		return ip.String()
 	}
-	subscriber, err := ip.WithZone("").Prefix(64)
+	subscriber, err := ip.Prefix(64)         // and without a zone
 	if err != nil || !subscriber.IsValid() { // of no address
 		return localClient
 	}

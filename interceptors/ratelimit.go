@@ -38,7 +38,8 @@ func (f limitOption) applyLimit(l *limits) { f(l) }
 // server does not have. The default, and nil, is [shed.ByMethod], by which that is
 // gRPC's health service: a process whose probes are refused under load is taken out
 // of service, and its load goes to the next. Give the same function to the shedder,
-// by [shed.WithPriorities].
+// by [shed.WithPriorities]. As there, the priority of the context counts before it
+// ([shed.ContextWithPriority]).
 func WithPriorities(f shed.PriorityFunc) LimitOption {
 	return limitOption(func(l *limits) { l.priority = f })
 }
@@ -89,7 +90,7 @@ var _ ServerInterceptor = (*RateLimiting)(nil)
 //
 // It belongs behind [Record], which then says of the call that it was rejected, and
 // logs it at warn: a flood of refusals is a flood of lines unless the logger has a
-// [logging.Sampler]. It panics if l is nil.
+// [github.com/fairlead-go/fairlead/logging.Sampler]. It panics if l is nil.
 func RateLimit(l RateLimiter, opts ...LimitOption) *RateLimiting {
 	if l == nil {
 		panic("interceptors: RateLimit: nil limiter")

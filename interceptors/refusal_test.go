@@ -4,6 +4,7 @@ package interceptors_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
@@ -181,6 +182,19 @@ func TestOnlySafeWordsTravel(t *testing.T) {
 	}
 }
 
+// TestReasonsOfPeersAreNotKept.
+func TestReasonsOfPeersAreNotKept(t *testing.T) {
+	tel := newTelemetry(t, sdktrace.NeverSample())
+	cc := serve(t, &service{handle: func(context.Context) error {
+		return &resilience.RejectedError{Policy: resilience.PolicyBulkhead, Reason: rand.Text(), Remote: true}
+	}}, interceptors.ServerOptions(interceptors.Record(tel.recorder)), nil)
+	before := interceptors.BasesKept()
+	_ = callUnary(t.Context(), testgrpc.NewTestServiceClient(cc))
+	if got := interceptors.BasesKept(); got != before {
+		t.Errorf("%d statuses kept, %d before", got, before)
+	}
+}
+
 // TestManyReasons: reasons that never come again do not cost memory for ever, and
 // travel all the same.
 func TestManyReasons(t *testing.T) {
@@ -196,6 +210,9 @@ func TestManyReasons(t *testing.T) {
 		if got := wire(callUnary(t.Context(), client), nil); got != want {
 			t.Fatalf("the peer got  %s\nwant          %s", got, want)
 		}
+	}
+	if got := interceptors.BasesKept(); got > 100 {
+		t.Errorf("%d statuses kept, want no more than 100", got)
 	}
 }
 

@@ -21,11 +21,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/resilience"
+	"github.com/fairlead-go/fairlead/resilience/fallback"
 	"github.com/fairlead-go/fairlead/resilience/retry"
 	"github.com/fairlead-go/fairlead/resilience/shed"
 	"github.com/fairlead-go/fairlead/testkit/telemetrytest"
@@ -41,6 +43,10 @@ type link struct {
 	wraps bool          // what it passes on it wraps
 	retry *retry.Policy // of its callers
 	shed  *shed.Shedder
+
+	grpcFallback interceptors.ClientInterceptor // of its callers
+	httpFallback httpmw.Transport
+	told         *[]string // what its trailer says of a degraded answer
 }
 
 func (l link) String() string {
@@ -79,6 +85,9 @@ func (l link) overGRPC(w *world, caller link, name string, next step) step {
 	if !caller.plain {
 		client = append(client, interceptors.Record(rec))
 	}
+	if l.grpcFallback != nil {
+		client = append(client, l.grpcFallback)
+	}
 	if l.retry != nil {
 		client = append(client, interceptors.Retry(l.retry))
 	}
@@ -105,6 +114,14 @@ func (l link) overGRPC(w *world, caller link, name string, next step) step {
 	if l.kind == "gRPC stream" {
 		call = stream
 	}
+	if l.told != nil {
+		call = func(ctx context.Context, c testgrpc.TestServiceClient) error {
+			var trailer metadata.MD
+			_, err := c.UnaryCall(ctx, &testgrpc.SimpleRequest{}, grpc.Trailer(&trailer))
+			*l.told = trailer[interceptors.KeyDegraded]
+			return err
+		}
+	}
 	return func(ctx context.Context) error { return call(ctx, testgrpc.NewTestServiceClient(cc)) }
 }
 
@@ -123,6 +140,9 @@ func (l link) overHTTP(w *world, caller link, name string, next step) step {
 	}
 	if !caller.plain {
 		client = append(client, httpmw.RecordTransport(rec, name))
+	}
+	if l.httpFallback != nil {
+		client = append(client, l.httpFallback)
 	}
 	if l.retry != nil {
 		client = append(client, httpmw.RetryTransport(l.retry))
@@ -332,6 +352,53 @@ func TestFailureOverHTTPBehindGRPC(t *testing.T) {
 					t.Errorf("err = %v, want %v", err, want)
 				}
 				learnsNothing(t, err)
+			})
+		})
+	}
+}
+
+// TestDegradedIsTold: whichever protocol the fallback stood in over, the server that
+// asked tells its caller over the other.
+func TestDegradedIsTold(t *testing.T) {
+	down := func(context.Context) error { return &resilience.RejectedError{Policy: resilience.PolicyShed} }
+	for _, inner := range []string{"gRPC", "HTTP"} {
+		t.Run(inner, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				grpcMenu, err1 := fallback.New("menu", fallback.Value(&testgrpc.SimpleResponse{}))
+				httpMenu, err2 := fallback.New("menu", fallback.Value(httpmw.Reply{}))
+				if err := errors.Join(err1, err2); err != nil {
+					t.Fatal(err)
+				}
+				// The server in front speaks the other protocol, and answers well.
+				back := link{kind: inner, grpcFallback: interceptors.Fallback(grpcMenu), httpFallback: httpmw.FallbackTransport(httpMenu)}
+				ask := back.build(w, link{}, "back", down)
+				var told []string
+				if inner == "HTTP" {
+					front := link{kind: "gRPC", told: &told}
+					if err := front.build(w, link{}, "front", ask)(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					h := httpmw.Chain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						httpmw.WriteError(w, r, ask(r.Context()))
+					}), httpmw.Record(w.recorder("front")))
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://front/", nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, err := w.serveHTTP(h).RoundTrip(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					told = resp.Header[httpmw.HeaderDegraded]
+				}
+				if len(told) != 1 || told[0] != "true" {
+					t.Errorf("the caller is told %q", told)
+				}
+				synctest.Wait()
+				telemetrytest.Check(t, w.seen.Run(t))
 			})
 		})
 	}
