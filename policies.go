@@ -29,9 +29,15 @@ func WithPolicies(opts ...policies.Option) Option {
 // pages that show their state.
 func (s *Service) Policies() *policies.Set { return s.policies }
 
+// Observer returns who is told by the service's policies: its metrics, its spans and
+// its log. Give it to what you make by hand, such as a fallback, so that it is told
+// of as well.
+func (s *Service) Observer() resilience.Observer {
+	return resilience.Observers(s.metrics.Policies(), record.PolicyEvents(), policylog.Observer(s.logger))
+}
+
 func (s *Service) setUpPolicies() error {
-	observer := resilience.Observers(s.metrics.Policies(), record.PolicyEvents(), policylog.Observer(s.logger))
-	own := []policies.Option{policies.WithName(s.config.name), policies.WithObserver(observer)}
+	own := []policies.Option{policies.WithName(s.config.name), policies.WithObserver(s.Observer())}
 	set, err := policies.New(append(own, s.config.policies...)...)
 	if err != nil {
 		return err

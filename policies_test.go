@@ -315,6 +315,9 @@ func TestFallbacks(t *testing.T) {
 			if n := back.calls.Load(); n != 3 {
 				t.Errorf("%d calls arrived, want 3: the fallback comes after all attempts", n)
 			}
+			if text := scrape(t, front); !strings.Contains(text, `fairlead_fallbacks_total{name="unknown stock"}`) {
+				t.Error("/metrics does not tell of the fallback")
+			}
 			if n := strings.Count(logs.String(), `"degraded":"unknown stock"`); n != 1 { // the client's own line is at debug
 				t.Errorf("%d lines say that the reply is degraded, want that of the request: %s", n, logs)
 			}
@@ -337,7 +340,7 @@ func TestFallbacks(t *testing.T) {
 func callWithFallback(t *testing.T, ctx context.Context, svc *fairlead.Service, protocol string, f *flaky) error {
 	t.Helper()
 	if protocol == "gRPC" {
-		stock, err := fallback.New("unknown stock", fallback.Value(&testgrpc.SimpleResponse{Username: "unknown"}))
+		stock, err := fallback.New("unknown stock", fallback.Value(&testgrpc.SimpleResponse{Username: "unknown"}), fallback.WithObserver(svc.Observer()))
 		if err != nil {
 			return err
 		}
@@ -349,7 +352,7 @@ func callWithFallback(t *testing.T, ctx context.Context, svc *fairlead.Service, 
 			return err
 		}, interceptors.WithFallbacks(interceptors.Fallback(stock)))
 	}
-	stock, err := fallback.New("unknown stock", fallback.Value(httpmw.Reply{Body: []byte("unknown")}))
+	stock, err := fallback.New("unknown stock", fallback.Value(httpmw.Reply{Body: []byte("unknown")}), fallback.WithObserver(svc.Observer()))
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,11 @@ package app
 import (
 	"context"
 
-	"google.golang.org/grpc"
-
 	"github.com/fairlead-go/fairlead"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gateway"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/inventorypb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
 	"github.com/fairlead-go/fairlead/interceptors"
-	"github.com/fairlead-go/fairlead/record"
 	"github.com/fairlead-go/fairlead/resilience"
 	"github.com/fairlead-go/fairlead/resilience/fallback"
 )
@@ -27,7 +24,7 @@ func newGateway(_ context.Context, e *env) (*service, error) {
 	if err != nil {
 		return svc.abandon(err)
 	}
-	unknown, err := stockUnknown(e)
+	unknown, err := stockUnknown(e, svc)
 	if err != nil {
 		return svc.abandon(err)
 	}
@@ -42,14 +39,12 @@ func newGateway(_ context.Context, e *env) (*service, error) {
 
 // stockUnknown makes the inventory say that it does not know how many of an article
 // there are, instead of failing: the page of an article is worth having without.
-func stockUnknown(e *env) (interceptors.ClientOption, error) {
+func stockUnknown(e *env, svc *service) (interceptors.ClientOption, error) {
 	f, err := fallback.New("stock unknown", fallback.Value(&inventorypb.GetStockResponse{}),
-		fallback.WithObserver(resilience.Observers(record.PolicyEvents(), e.journal.Observer(Gateway))))
+		fallback.WithObserver(resilience.Observers(svc.Observer(), e.journal.Observer(Gateway))))
 	if err != nil {
 		return nil, err
 	}
 	standIn := interceptors.Fallback(f, inventorypb.InventoryService_GetStock_FullMethodName)
-	// Outside of everything else, as gRPC has it for the one interceptor that is not
-	// chained: further in, retries and breaker would see nothing but success.
-	return interceptors.WithDialOptions(grpc.WithUnaryInterceptor(standIn.UnaryClient())), nil
+	return interceptors.WithFallbacks(standIn), nil
 }
