@@ -223,7 +223,7 @@ func isRefused(err error) bool {
 // and of a refusal or of attempts made in vain the peer learns no more than it
 // can make use of, whatever stands around them.
 func statusOf(err error) *status.Status {
-	if own, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // what a handler made last it means
+	if own, ok := err.(interface{ GRPCStatus() *status.Status }); ok { // what a handler made last it means
 		if st := own.GRPCStatus(); st.Code() != codes.OK {
 			return st
 		}
