@@ -50,15 +50,17 @@
 //
 // Servers: Record first, since it is to see everything, panics and refusals
 // included; Recovery next, so that the record sees the answer it gives; Deadline,
-// before work begins; then what is yours; [Route] or nothing around the mux.
+// before work begins; then what admits requests or refuses them, [RateLimit],
+// [Concurrency], [Shed]; then what is yours; [Route] or nothing around the mux.
 //
 // Clients: RecordTransport first, since one record is what the caller saw;
-// DeadlineTransport below it, so that a refusal is recorded and all attempts share
-// one deadline; then the policies, or one by one: retry or hedge, and for each attempt
-// the breaker, which refuses at no cost, the rate limit and the bulkhead, which wait;
-// AttemptTransport last, since what was not sent is no attempt. What is yours goes
-// above the policies if it is done once for a request, and below them if it is done
-// for each attempt, as signing with a date is.
+// [FallbackTransport], which is asked when all else has failed; DeadlineTransport
+// below, so that a refusal is recorded and all attempts share one deadline; then the
+// policies, or one by one: retry or hedge, and for each attempt the breaker, which
+// refuses at no cost, the rate limit and the bulkhead, which wait; AttemptTransport
+// last, since what was not sent is no attempt. What is yours goes above the policies
+// if it is done once for a request, and below them if it is done for each attempt, as
+// signing with a date is.
 //
 // A redirect that a client follows is a request of its own for all of them: a record,
 // a deadline, attempts. One that led to another origin is not held to the policies,
