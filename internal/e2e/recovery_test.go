@@ -46,12 +46,11 @@ type healing struct {
 // breaker may just have opened: that is one open period with all of its jitter. Who
 // is refused by it is told how long that will be, and adds jitter of its own to that,
 // at each of the two hops before. Who comes back a moment too early is sent away for
-// the shortest time that it obeys. A call that was sent to a service that hangs is
-// waited for. And who is refused because others' probes are under way stays away for
-// an open time of its own. All this is seen in whole slots.
+// the shortest time that it obeys, at each of the two. A call that was sent to a
+// service that hangs is waited for. All this is seen in whole slots.
 func (h healing) most() time.Duration {
 	const jitter = 1 + breaker.DefaultJitter
-	d := time.Duration(jitter*jitter*jitter*float64(max(h.open, h.told)) + jitter*float64(h.minRetry))
+	d := time.Duration(jitter*jitter*jitter*float64(max(h.open, h.told)) + 2*jitter*float64(h.minRetry))
 	if h.hangs {
 		d += h.load.patience
 	}
