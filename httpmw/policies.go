@@ -52,7 +52,8 @@ func PoliciesTransport(s *policies.Service, opts ...PolicingOption) Transport {
 // ([OutcomeOf]), or by the error if there is none. What becomes of the body does
 // not count. A refused request fails with a [*resilience.RejectedError] that
 // matches gobreaker.ErrOpenState; 429 and 503 keep b open for as long as they ask
-// for (Retry-After, X-Retry-Pushback-Ms).
+// for (Retry-After, X-Retry-Pushback-Ms). An answer by which a policy of the server
+// refuses the request ([HeaderRejected]) does not count: see [breaker.Lease.Answered].
 //
 // A request that redirects led to another origin passes by: another server's
 // failures are not this service's. That holds for all policies here.

@@ -121,7 +121,8 @@ func Hedge(p *hedge.Policy) *Policing {
 }
 
 // Breaker returns the interceptors that send calls only if b lets them, and tell it how
-// they ended. It panics if b is nil.
+// they ended. A refusal by a policy of the server, or of one behind it, does not count:
+// see [breaker.Lease.Answered]. It panics if b is nil.
 func Breaker(b *breaker.Breaker) *Policing {
 	if b == nil {
 		panic("interceptors: Breaker: nil breaker")
