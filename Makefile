@@ -43,6 +43,10 @@ test: setup check-fmt vet tidy-diff ## everything that must hold
 setup: ## install what the tests need, where that is possible
 	@scripts/setup.sh
 
+.PHONY: consul etcd
+consul etcd: ## build the server from its modules into the user's cache, once
+	@scripts/servers.sh $@
+
 .PHONY: check-fmt
 check-fmt: ## fail if a file is not formatted
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }

@@ -27,6 +27,8 @@ var linkBudgets = []budget{
 	{"./resilience/policyfile", 11, "those of the policies, and YAML: a package of its own for its sake"},
 	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
 	{"./health", 0, "a probe needs nothing"},
+	{"./discovery/consul", 17, "consul/api and what it links: helpers of HashiCorp, hclog with its colors, and coordinates of serf"},
+	{"./discovery/etcd", 25, "etcd's client, which is gRPC, gateway's annotations and zap"},
 	{"./discovery/...", 0, "instances, watchers, registrars and the back ends without a client of their own need the standard library; those with one have rows of their own"},
 	{"./metrics", 17, "ctxutil's, client_golang with its seven (client_model, common, procfs, perks, goautoneg, x/sys, protobuf), and gobreaker, whose error is a word of resilience's vocabulary"},
 	{"./record", 17, "those of metrics and resilience: the engine adds none"},
@@ -45,6 +47,8 @@ var linkBudgets = []budget{
 var graphBudgets = []budget{
 	{"./", 80, "otel, grpc and client_golang with what they name themselves: 79 before a line of ours"},
 	{"./resilience/ratelimit/redislimit", 48, "ctxutil's, and go-redis with what its tests name: a module of its own for its release rhythm"},
+	{"./discovery/consul", 119, "the root's, and consul/api with what its tests name: the reason why this is a module of its own"},
+	{"./discovery/etcd", 86, "the root's, and etcd's client with zap and the gateway"},
 	{"./telemetry", 135, "the exporters and propagators name each other and their backends: the reason why this is a module of its own"},
 }
 

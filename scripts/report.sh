@@ -6,6 +6,10 @@ skipped=()
 for program in prometheus promtool redis-server redis-cli; do
 	command -v "$program" >/dev/null || skipped+=("$program")
 done
+for server in consul etcd; do
+	variable=${server^^}_BIN
+	command -v "${!variable:-$server}" >/dev/null || [ -x "${XDG_CACHE_HOME:-$HOME/.cache}/fairlead/servers/$server" ] || skipped+=("$server")
+done
 if [ ${#skipped[@]} -eq 0 ]; then
 	echo "all tests ran"
 	exit 0

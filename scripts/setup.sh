@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Brings what the tests need beyond Go: its modules and, as root on Debian, the
-# packages below. Elsewhere it names what to install; the tests that need it say
-# so by name at the end (scripts/report.sh), and in CI that is an error.
+# Brings what the tests need beyond Go: its modules, Consul and etcd, built once
+# into the user's cache, and, as root on Debian, the packages below. Elsewhere it
+# names what to install; the tests that need it say so by name at the end
+# (scripts/report.sh), and in CI that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 go mod download
+# Building them is not to keep anybody from the other tests, but for CI.
+scripts/servers.sh || [ -z "${CI:-}" ]
 
 # Program and the Debian package it is in.
 declare -A packages=([prometheus]=prometheus [promtool]=prometheus [redis-server]=redis-server [redis-cli]=redis-tools)
