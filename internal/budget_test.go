@@ -26,6 +26,7 @@ var linkBudgets = []budget{
 	{"./resilience/ratelimit/redislimit", 13, "ratelimit's, and go-redis with atomic and x/sys"},
 	{"./resilience/policyfile", 11, "those of the policies, and YAML: a package of its own for its sake"},
 	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
+	{"./drain", 8, "ctxutil's, for the cause of a request that is cut"},
 	{"./health", 0, "a probe needs nothing"},
 	{"./discovery/consul", 17, "consul/api and what it links: helpers of HashiCorp, hclog with its colors, and coordinates of serf"},
 	{"./discovery/etcd", 25, "etcd's client, which is gRPC, gateway's annotations and zap"},

@@ -50,11 +50,13 @@ var layers = []layer{
 	{"./health/grpchealth", list(grpcAPI, "./health"), noSDK, "the bridge to gRPC's health service, apart so that health is free of it"},
 	{"./health", list("./ctxutil"), list(noSDK, noGRPC, noPrometheus), "a check is a function; who serves it is somebody else's matter"},
 
+	{"./drain", list("./ctxutil"), list(noSDK, noGRPC, noPrometheus), "counting what is in flight is the same for gRPC and HTTP"},
+
 	{"./record", list(otelAPI, "./ctxutil", "./logging", "./metrics", "./resilience", "./internal/scope", "./internal/semconv"), list(noSDK, noGRPC), "the engine under both adapters: it must not know one of them, nor make users of HTTP link gRPC"},
-	{"./interceptors", list(otelAPI, grpcAPI, "./record", "./ctxutil", "./logging", "./metrics", "./resilience/...", "./internal/scope", "./internal/semconv",
+	{"./interceptors", list(otelAPI, grpcAPI, "./record", "./ctxutil", "./drain", "./logging", "./metrics", "./resilience/...", "./internal/scope", "./internal/semconv",
 		"go.opentelemetry.io/otel/metric/noop", "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc", "github.com/grpc-ecosystem/go-grpc-middleware/v2/..."),
 		noSDK, "adapters of gRPC: nothing of HTTP's, of discovery or of the SDK; users bring those"},
-	{"./httpmw", list(otelAPI, "./record", "./ctxutil", "./logging", "./metrics", "./resilience/...", "./internal/scope", "./internal/semconv", "./internal/respwriter"),
+	{"./httpmw", list(otelAPI, "./record", "./ctxutil", "./drain", "./logging", "./metrics", "./resilience/...", "./internal/scope", "./internal/semconv", "./internal/respwriter"),
 		list(noSDK, noGRPC), "adapters of net/http: whoever has no gRPC must not link it"},
 
 	{"./discovery/grpcresolver", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "the bridge to gRPC, apart so that discovery is free of it"},
@@ -65,7 +67,7 @@ var layers = []layer{
 	{"./discovery/...", list("./discovery/...", "./ctxutil", "./health"), list(noSDK, noGRPC, noPrometheus), "instances, registrars and watchers are the same for gRPC and HTTP"},
 
 	{"./console", nil, noSDK, "a page of the standard library's: whoever shows something gives it a function"},
-	{"./", list(otelAPI, grpcAPI, "./ctxutil", "./logging", "./metrics", "./record", "./interceptors", "./httpmw", "./resilience/...", "./health/...", "./discovery/...", "./console",
+	{"./", list(otelAPI, grpcAPI, "./ctxutil", "./drain", "./logging", "./metrics", "./record", "./interceptors", "./httpmw", "./resilience/...", "./health/...", "./discovery/...", "./console",
 		"github.com/prometheus/client_golang/prometheus/..."), noSDK, "the front door wires what is in this module; the SDK comes in through an option"},
 
 	{"./testkit/...", list("..."), nil, "tests may import what they test with"},
