@@ -5,6 +5,7 @@ package grpcresolver
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func readTarget(u *url.URL, home discovery.Namespace) (target, error) {
 	if t.tags = slices.Compact(slices.Sorted(slices.Values(params[paramTag]))); len(t.tags) > 0 && t.tags[0] == "" {
 		errs = append(errs, empty(paramTag))
 	}
-	for name := range params {
+	for _, name := range slices.Sorted(maps.Keys(params)) {
 		if name != paramNamespace && name != paramTag && name != paramZone {
 			errs = append(errs, fmt.Errorf("parameter %q: must be one of ns, tag and zone", name))
 		}
