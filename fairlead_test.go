@@ -140,6 +140,9 @@ func TestOneTraceThroughTwoServices(t *testing.T) {
 	if want := `http_server_request_duration_seconds_count{error_type="",http_request_method="GET",http_response_status_code="200",http_route="/who/{id}"`; !strings.Contains(metrics, want) {
 		t.Errorf("/metrics has no %s", want)
 	}
+	if err := front.Health().Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ready := get(t, hc, "http://"+front.Addr("http")+"/readyz", http.StatusOK)
 	if !strings.Contains(ready, `"db":"ok"`) || !strings.Contains(ready, `"db_ping_ms":`) {
 		t.Errorf("/readyz: %s", ready)
@@ -226,7 +229,7 @@ func TestDrain(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	deadline := time.Now().Add(5 * time.Second)
-	for svc.Health().Ready(t.Context()) {
+	for svc.Health().Check(t.Context()) == nil {
 		if time.Now().After(deadline) {
 			t.Fatal("still ready after it was told to stop")
 		}

@@ -50,6 +50,10 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	defer release()
 	failed := make(chan error, len(s.servers))
+	s.health.Start()
+	if s.grpcHealth != nil {
+		s.grpcHealth.AddRegistered(s.grpcServer)
+	}
 	var serving sync.WaitGroup
 	for _, srv := range s.servers {
 		s.logger.InfoContext(ctx, "serving", slog.String("protocol", srv.name), slog.String("addr", srv.listener.Addr().String()))
@@ -73,10 +77,7 @@ func (s *Service) Run(ctx context.Context) error {
 // stop ends the service in order.
 func (s *Service) stop() error {
 	s.logger.Info("stopping")
-	s.health.Stop()
-	if s.grpcHealth != nil {
-		s.grpcHealth.Shutdown()
-	}
+	s.health.Stop() // probers and those who watch are told
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	// The admin server comes last: while the others drain, it says so.
@@ -116,6 +117,7 @@ func stopAll(ctx context.Context, servers []*server) error {
 
 // stopGRPC lets calls finish until ctx ends, then cuts them.
 func (s *Service) stopGRPC(ctx context.Context) error {
+	s.grpcHealth.Close() // watches end only with their servers
 	done := make(chan struct{})
 	go func() {
 		s.grpcServer.GracefulStop()
@@ -149,6 +151,12 @@ func (s *Service) Close() error {
 	servers, clients, idle, tel := s.servers, s.clients, s.idle, s.telemetry
 	s.servers, s.clients, s.idle, s.telemetry = nil, nil, nil, nil
 	s.mu.Unlock()
+	if s.grpcHealth != nil {
+		s.grpcHealth.Close()
+	}
+	if s.health != nil {
+		s.health.Close()
+	}
 	var errs []error
 	for _, srv := range slices.Backward(servers) {
 		errs = append(errs, srv.listener.Close())

@@ -18,11 +18,11 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	grpchealth "google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/health"
+	"github.com/fairlead-go/fairlead/health/grpchealth"
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/interceptors"
 	"github.com/fairlead-go/fairlead/logging"
@@ -68,7 +68,7 @@ func New(name string, opts ...Option) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fairlead: New: %w", err)
 	}
-	s := &Service{config: c, health: health.NewSet(), mux: http.NewServeMux()}
+	s := &Service{config: c, mux: http.NewServeMux()}
 	for _, step := range []func() error{
 		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpPolicies, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
 	} {
@@ -80,6 +80,11 @@ func New(name string, opts ...Option) (*Service, error) {
 }
 
 func (s *Service) addChecks() error {
+	set, err := health.NewSet()
+	if err != nil {
+		return err
+	}
+	s.health = set
 	var errs []error
 	for _, add := range s.config.checks {
 		errs = append(errs, add(s.health))
@@ -185,7 +190,9 @@ func (s *Service) setUpGRPC() error {
 	if err != nil {
 		return err
 	}
-	s.grpcHealth = grpchealth.NewServer()
+	if s.grpcHealth, err = grpchealth.NewServer(s.health); err != nil {
+		return err
+	}
 	grpc_health_v1.RegisterHealthServer(s.grpcServer, s.grpcHealth)
 	return s.listen("grpc", s.config.grpcAddr, s.grpcServer.Serve, s.stopGRPC)
 }
@@ -239,7 +246,7 @@ func (s *Service) setUpAdmin() error {
 func (s *Service) handleHealth(mux *http.ServeMux) {
 	mux.Handle("GET /livez", s.health.Livez())
 	mux.Handle("GET /readyz", s.health.Readyz())
-	mux.Handle("GET /healthz", s.health.Readyz())
+	mux.Handle("GET /healthz", s.health.Healthz())
 }
 
 // GRPC returns where to register gRPC services. It panics if the service has
