@@ -6,12 +6,18 @@ import (
 	"net/http"
 	"strings"
 
+	"google.golang.org/grpc"
+
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/interceptors"
 )
 
 // Dial returns a connection to a gRPC target, to be made once and shared. The
 // service closes it when it ends. Options add to the service's own.
+//
+// With a registry ([WithRegistry]), a target that is nothing but a name is that of a
+// service there: "inventory" stands for "registry:///inventory", which may have
+// more to say ("registry:///inventory?tag=canary"; see package grpcresolver).
 //
 // The policies of its calls ([WithPolicies]) are those of the service that the
 // target names: what is left of it without scheme, authority, port and query,
@@ -35,6 +41,11 @@ func (s *Service) DialAs(name, target string, opts ...interceptors.ClientOption)
 		all = append(all, interceptors.WithTLS(s.config.clientTLS))
 	}
 	all = append(all, interceptors.WithClientInterceptors(s.config.client...))
+	target, resolve := s.resolve(target)
+	if resolve {
+		all = append(all, interceptors.WithDialOptions(grpc.WithResolvers(s.resolver), grpc.WithNoProxy(),
+			grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`)))
+	}
 	cc, err := interceptors.NewClient(target, append(all, opts...)...)
 	if err != nil {
 		return nil, err
@@ -43,6 +54,18 @@ func (s *Service) DialAs(name, target string, opts ...interceptors.ClientOption)
 	defer s.mu.Unlock()
 	s.clients = append(s.clients, cc)
 	return cc, nil
+}
+
+// resolve returns the whole target, and whether the registry resolves it.
+func (s *Service) resolve(target string) (string, bool) {
+	switch {
+	case s.resolver == nil:
+		return target, false
+	case strings.ContainsAny(target, ":/?"):
+		return target, strings.HasPrefix(target, registryScheme+":")
+	default:
+		return registryScheme + ":///" + target, true
+	}
 }
 
 // serviceName returns the name in a gRPC target: "inventory" of

@@ -27,10 +27,13 @@ import (
 const (
 	// DefaultServerTimeout caps how long a request may take, whatever its
 	// caller allows.
-	DefaultServerTimeout = 30 * time.Second
+	DefaultServerTimeout = 20 * time.Second
 	// DefaultDrainTimeout bounds how long a service that ends waits for the
 	// requests under way.
 	DefaultDrainTimeout = 20 * time.Second
+	// DefaultDrainWait is how long a service that ends goes on taking requests,
+	// once it is no longer in the registry, until its callers have noticed.
+	DefaultDrainWait = 2 * time.Second
 	// DefaultAdminAddr is where /metrics and the health endpoints are served
 	// besides: on loopback, on a port that the system picks.
 	DefaultAdminAddr = "127.0.0.1:0"
@@ -67,8 +70,10 @@ type config struct {
 	client        []interceptors.ClientInterceptor
 	middleware    []httpmw.Middleware
 	policies      []policies.Option
+	discovery     discoveryConfig
 	serverTimeout time.Duration
 	drainTimeout  time.Duration
+	drainWait     time.Duration
 	noSignals     bool
 	drains        []func(context.Context) error
 	errs          []error
@@ -87,6 +92,7 @@ func newConfig(name string, opts []Option) (*config, error) {
 		adminAddr:     DefaultAdminAddr,
 		serverTimeout: DefaultServerTimeout,
 		drainTimeout:  DefaultDrainTimeout,
+		drainWait:     -1,
 	}
 	if _, ok := ctxutil.SafeID(name); !ok {
 		c.errs = append(c.errs, fmt.Errorf("name %q: want 1 to %d letters, digits and ._-", name, ctxutil.MaxIDBytes))
@@ -104,6 +110,7 @@ func newConfig(name string, opts []Option) (*config, error) {
 	if c.tls != nil && c.plaintext {
 		c.errs = append(c.errs, errors.New("WithTLS and WithPlaintext exclude each other"))
 	}
+	c.checkDiscovery()
 	return c, errors.Join(c.errs...)
 }
 
@@ -144,9 +151,9 @@ func WithPlaintext() Option { return optionFunc(func(c *config) { c.plaintext = 
 // safe to print.
 func WithLogHandler(h slog.Handler) Option { return optionFunc(func(c *config) { c.logger = h }) }
 
-// WithRegistry sets the registry of the service's metrics. The default, and
+// WithMetricsRegistry sets the registry of the service's metrics. The default, and
 // nil, is one of its own, with the Go runtime and the process in it.
-func WithRegistry(r *prometheus.Registry) Option {
+func WithMetricsRegistry(r *prometheus.Registry) Option {
 	return optionFunc(func(c *config) { c.registry = r })
 }
 

@@ -181,7 +181,7 @@ func (f *flaky) overHTTP(ctx context.Context, svc *fairlead.Service, opts ...htt
 // scrape returns the service's metrics as text.
 func scrape(t *testing.T, svc *fairlead.Service) string {
 	t.Helper()
-	families, err := svc.Registry().Gather()
+	families, err := svc.MetricsRegistry().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

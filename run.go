@@ -13,9 +13,12 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/fairlead-go/fairlead/drain"
 )
 
 // server is one listener and what serves on it.
@@ -25,31 +28,41 @@ type server struct {
 	serve    func(net.Listener) error
 	// stop ends serving: gracefully until ctx ends, then at once.
 	stop func(ctx context.Context) error
+	// drainer counts what is in flight; nil for admin.
+	drainer *drain.Drainer
+	// limits are what the registration has to outlive.
+	limits []limit
 }
 
-// listen opens a listener for a server that is run later.
-func (s *Service) listen(name, addr string, serve func(net.Listener) error, stop func(context.Context) error) error {
+// listen opens the listener of a server that is run later.
+func (s *Service) listen(srv *server, addr string) error {
 	var config net.ListenConfig
 	l, err := config.Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", srv.name, err)
 	}
-	s.servers = append(s.servers, &server{name: name, listener: l, serve: serve, stop: stop})
+	srv.listener = l
+	s.servers = append(s.servers, srv)
 	return nil
 }
 
 // Run serves until ctx ends, the process gets SIGINT or SIGTERM (but see
-// [WithoutSignals]), or a server fails. Then it ends in order: the service says it is not ready, servers take
-// no new requests and finish those under way for at most the drain timeout,
-// connections are closed, telemetry is flushed. It returns nil if it was asked
-// to end and did so cleanly. A second signal ends the process as usual.
+// [WithoutSignals]), or a server fails. It begins in order: health checks run,
+// servers serve, the service is registered (see [WithRegistry]), as healthy as it
+// is ready. And it ends in order: the service says it is not ready, leaves the
+// registry, and goes on serving until callers have noticed ([WithDrainWait]). Then
+// servers take no new requests and finish those under way, for at most the drain
+// timeout; in the last part of it, contexts that are left end with
+// [ctxutil.ErrShutdown]. Connections are closed, telemetry is flushed. It returns
+// nil if it was asked to end and did so cleanly. A second signal ends the process
+// as usual.
 func (s *Service) Run(ctx context.Context) error {
 	release := func() {}
 	if !s.config.noSignals {
 		ctx, release = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	}
 	defer release()
-	failed := make(chan error, len(s.servers))
+	failed := make(chan error, len(s.servers)+1)
 	s.health.Start()
 	if s.grpcHealth != nil {
 		s.grpcHealth.AddRegistered(s.grpcServer)
@@ -63,6 +76,10 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 		})
 	}
+	if err := s.register(); err != nil {
+		failed <- fmt.Errorf("fairlead: %w", err)
+	}
+	close(s.serving)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -74,10 +91,19 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
+// deregisterTimeout bounds the wait for a registry that is away.
+const deregisterTimeout = 3 * time.Second
+
 // stop ends the service in order.
 func (s *Service) stop() error {
 	s.logger.Info("stopping")
 	s.health.Stop() // probers and those who watch are told
+	for _, srv := range s.servers {
+		if srv.drainer != nil {
+			srv.drainer.Leave()
+		}
+	}
+	s.leaveRegistry()
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	// The admin server comes last: while the others drain, it says so.
@@ -100,6 +126,16 @@ func (s *Service) stop() error {
 	return errors.Join(err, s.Close())
 }
 
+// leaveRegistry deregisters and goes on serving until callers have noticed.
+func (s *Service) leaveRegistry() {
+	ctx, cancel := context.WithTimeout(context.Background(), deregisterTimeout)
+	defer cancel()
+	s.deregister(ctx)
+	if s.config.drainWait > 0 {
+		time.Sleep(s.config.drainWait)
+	}
+}
+
 // stopAll stops servers side by side.
 func stopAll(ctx context.Context, servers []*server) error {
 	errs := make([]error, len(servers))
@@ -115,29 +151,64 @@ func stopAll(ctx context.Context, servers []*server) error {
 	return errors.Join(errs...)
 }
 
+// drainAll waits for a server's requests until ctx is about to end: those that are
+// left then have the rest of the time to return. It says what became of them.
+func (s *Service) drainAll(ctx context.Context, srv *server) error {
+	grace := min(time.Second, s.config.drainTimeout/5)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-grace))
+		defer cancel()
+	}
+	r := srv.drainer.Drain(ctx, grace)
+	level, err := slog.LevelInfo, error(nil)
+	if r.Killed > 0 {
+		level = slog.LevelWarn
+		err = fmt.Errorf("%d requests were cut at the end of the drain timeout", r.Killed)
+	}
+	s.logger.Log(context.Background(), level, "drained", slog.String("protocol", srv.name),
+		slog.Int64("drained", r.Drained), slog.Int64("killed", r.Killed), slog.Int64("stuck", r.Stuck))
+	return err
+}
+
 // stopGRPC lets calls finish until ctx ends, then cuts them.
-func (s *Service) stopGRPC(ctx context.Context) error {
-	s.grpcHealth.Close() // watches end only with their servers
-	done := make(chan struct{})
-	go func() {
-		s.grpcServer.GracefulStop()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		s.grpcServer.Stop()
-		<-done
-		return errors.New("calls were cut at the end of the drain timeout")
+func (s *Service) stopGRPC(srv *server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		s.grpcHealth.Close() // watches end only with their servers
+		done := make(chan struct{})
+		go func() {
+			s.grpcServer.GracefulStop()
+			close(done)
+		}()
+		err := s.drainAll(ctx, srv)
+		select {
+		case <-done:
+		case <-ctx.Done():
+			s.grpcServer.Stop()
+			<-done
+		}
+		return err
 	}
 }
 
 // stopHTTP lets requests finish until ctx ends, then cuts them.
-func stopHTTP(srv *http.Server) func(context.Context) error {
+func (s *Service) stopHTTP(srv *server, h *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := srv.Shutdown(ctx); err != nil {
-			return errors.Join(errors.New("requests were cut at the end of the drain timeout"), srv.Close())
+		down := make(chan error, 1)
+		go func() { down <- h.Shutdown(ctx) }()
+		err := s.drainAll(ctx, srv)
+		if <-down != nil {
+			return errors.Join(err, h.Close())
+		}
+		return err
+	}
+}
+
+// stopAdmin ends the admin server. A scrape that takes longer is cut.
+func stopAdmin(h *http.Server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if h.Shutdown(ctx) != nil {
+			return h.Close()
 		}
 		return nil
 	}
@@ -168,6 +239,9 @@ func (s *Service) Close() error {
 	}
 	for _, c := range idle {
 		c.CloseIdleConnections()
+	}
+	if s.watcher != nil {
+		errs = append(errs, s.watcher.Close())
 	}
 	if tel != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryTimeout)

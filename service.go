@@ -21,6 +21,9 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
+	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
+	"github.com/fairlead-go/fairlead/drain"
 	"github.com/fairlead-go/fairlead/health"
 	"github.com/fairlead-go/fairlead/health/grpchealth"
 	"github.com/fairlead-go/fairlead/httpmw"
@@ -46,6 +49,8 @@ type Service struct {
 	metrics   *metrics.Set
 	policies  *policies.Set
 	health    *health.Set
+	watcher   *discovery.Watcher // nil: no registry
+	resolver  *grpcresolver.Builder
 	budget    ctxutil.Budget // of calls made
 
 	grpcServer *grpc.Server
@@ -53,9 +58,12 @@ type Service struct {
 	mux        *http.ServeMux
 	servers    []*server
 
-	mu      sync.Mutex
-	clients []io.Closer
-	idle    []*http.Client
+	serving chan struct{} // closed when Run has begun to serve
+
+	mu         sync.Mutex
+	registrars []*discovery.Registrar // while it runs
+	clients    []io.Closer
+	idle       []*http.Client
 }
 
 // New sets up a service called name: its metrics, logs and records, and its
@@ -68,9 +76,9 @@ func New(name string, opts ...Option) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fairlead: New: %w", err)
 	}
-	s := &Service{config: c, mux: http.NewServeMux()}
+	s := &Service{config: c, mux: http.NewServeMux(), serving: make(chan struct{})}
 	for _, step := range []func() error{
-		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpPolicies, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
+		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpPolicies, s.setUpDiscovery, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
 	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("fairlead: New: %w", errors.Join(err, s.Close()))
@@ -177,8 +185,9 @@ func (s *Service) setUpGRPC() error {
 	if err != nil {
 		return err
 	}
+	srv := &server{name: "grpc", drainer: drain.New(), limits: []limit{{"server timeout", s.config.serverTimeout}}}
 	chain := []interceptors.ServerInterceptor{
-		interceptors.Record(s.recorder), interceptors.Recovery(), interceptors.Deadline(budget),
+		interceptors.Record(s.recorder), interceptors.Drain(srv.drainer), interceptors.Recovery(), interceptors.Deadline(budget),
 	}
 	chain = append(chain, s.admitGRPC()...)
 	endpoint := interceptors.WithTLS(s.config.tls)
@@ -194,7 +203,8 @@ func (s *Service) setUpGRPC() error {
 		return err
 	}
 	grpc_health_v1.RegisterHealthServer(s.grpcServer, s.grpcHealth)
-	return s.listen("grpc", s.config.grpcAddr, s.grpcServer.Serve, s.stopGRPC)
+	srv.serve, srv.stop = s.grpcServer.Serve, s.stopGRPC(srv)
+	return s.listen(srv, s.config.grpcAddr)
 }
 
 func (s *Service) setUpHTTP() error {
@@ -206,8 +216,9 @@ func (s *Service) setUpHTTP() error {
 	if err != nil {
 		return err
 	}
+	srv := &server{name: "http", drainer: drain.New()}
 	chain := []httpmw.Middleware{
-		httpmw.Record(s.recorder), httpmw.Recovery(), httpmw.Deadline(budget),
+		httpmw.Record(s.recorder), httpmw.Drain(srv.drainer), httpmw.Recovery(), httpmw.Deadline(budget),
 	}
 	chain = append(chain, s.admitHTTP()...)
 	h := httpmw.Chain(httpmw.Route(s.mux), append(chain, s.config.middleware...)...)
@@ -215,14 +226,17 @@ func (s *Service) setUpHTTP() error {
 	if s.config.plaintext {
 		endpoint = httpmw.WithPlaintext()
 	}
-	srv, err := httpmw.NewServer(s.config.httpAddr, h, endpoint,
+	hs, err := httpmw.NewServer(s.config.httpAddr, h, endpoint,
 		httpmw.WithErrorLog(s.logger),
+		httpmw.WithBaseContext(srv.drainer.Context()),
 		httpmw.WithWriteTimeout(s.config.serverTimeout+writeMargin))
 	if err != nil {
 		return err
 	}
-	serve := func(l net.Listener) error { return httpmw.Serve(srv, l) }
-	return s.listen("http", s.config.httpAddr, serve, stopHTTP(srv))
+	srv.limits = []limit{{"read header timeout", hs.ReadHeaderTimeout}, {"read timeout", hs.ReadTimeout}, {"write timeout", hs.WriteTimeout}, {"idle timeout", hs.IdleTimeout}}
+	srv.serve = func(l net.Listener) error { return httpmw.Serve(hs, l) }
+	srv.stop = s.stopHTTP(srv, hs)
+	return s.listen(srv, s.config.httpAddr)
 }
 
 // writeMargin is what a handler that uses all of its time has left to answer.
@@ -235,12 +249,12 @@ func (s *Service) setUpAdmin() error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(s.registry, metrics.WithScrapeLogger(s.logger)))
 	s.handleHealth(mux)
-	srv, err := httpmw.NewServer(s.config.adminAddr, mux, httpmw.WithPlaintext(), httpmw.WithErrorLog(s.logger))
+	hs, err := httpmw.NewServer(s.config.adminAddr, mux, httpmw.WithPlaintext(), httpmw.WithErrorLog(s.logger))
 	if err != nil {
 		return err
 	}
-	serve := func(l net.Listener) error { return httpmw.Serve(srv, l) }
-	return s.listen("admin", s.config.adminAddr, serve, stopHTTP(srv))
+	serve := func(l net.Listener) error { return httpmw.Serve(hs, l) }
+	return s.listen(&server{name: "admin", serve: serve, stop: stopAdmin(hs)}, s.config.adminAddr)
 }
 
 func (s *Service) handleHealth(mux *http.ServeMux) {
@@ -266,8 +280,8 @@ func (s *Service) HTTP() *http.ServeMux { return s.mux }
 // service is all there is in the process.
 func (s *Service) Logger() *slog.Logger { return s.logger }
 
-// Registry returns the registry of the service's metrics.
-func (s *Service) Registry() *prometheus.Registry { return s.registry }
+// MetricsRegistry returns the registry of the service's metrics.
+func (s *Service) MetricsRegistry() *prometheus.Registry { return s.registry }
 
 // Recorder returns what makes the service's records, for servers and clients
 // that the service does not make itself.

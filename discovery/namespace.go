@@ -60,7 +60,19 @@ const (
 	resourceVariable = "OTEL_RESOURCE_ATTRIBUTES"
 	environmentKey   = "deployment.environment.name"
 	oldEnvironment   = "deployment.environment"
+	zoneKey          = "cloud.availability_zone"
 )
+
+// ZoneFromEnv returns the zone that the process runs in, for [Instance]: the
+// attribute cloud.availability_zone of OTEL_RESOURCE_ATTRIBUTES, or "". lookup is
+// [os.LookupEnv]. See https://opentelemetry.io/docs/specs/semconv/resource/cloud/.
+func ZoneFromEnv(lookup func(string) (string, bool)) (string, Setting) {
+	attributes, _ := lookup(resourceVariable)
+	if value, ok := resourceAttribute(attributes, zoneKey); ok {
+		return value, Setting{Name: "zone", Value: value, Source: resourceVariable + " " + zoneKey}
+	}
+	return "", Setting{Name: "zone", Source: sourceDefault}
+}
 
 // NamespaceFromEnv returns the environment that the process runs in: the attribute
 // deployment.environment.name (or deployment.environment, its old name) of

@@ -39,7 +39,7 @@ func newOrder(ctx context.Context, e *env) (*service, error) {
 		return svc.abandon(err)
 	}
 	payments := payment.NewClient(client, "http://"+Payment)
-	server, err = order.NewServer(order.NewBook(db), inventorypb.NewInventoryServiceClient(inventory), payments, svc.Logger(), svc.Registry())
+	server, err = order.NewServer(order.NewBook(db), inventorypb.NewInventoryServiceClient(inventory), payments, svc.Logger(), svc.MetricsRegistry())
 	if err != nil {
 		return svc.abandon(err)
 	}

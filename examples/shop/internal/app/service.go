@@ -72,7 +72,7 @@ func (e *env) newService(name string, opts ...fairlead.Option) (*service, error)
 		fairlead.WithPlaintext(),
 		fairlead.WithoutSignals(), // whoever runs the shop stops its services in order
 		fairlead.WithDrainTimeout(drainTimeout),
-		fairlead.WithRegistry(metrics),
+		fairlead.WithMetricsRegistry(metrics),
 		fairlead.WithLogHandler(slog.NewMultiHandler(logs...)),
 		fairlead.WithPolicies(rules...),
 		fairlead.WithTelemetry(telemetry.ForService(e.telemetryOptions(processors)...)),

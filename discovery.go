@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fairlead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
+)
+
+// registryScheme is the scheme of targets that are names in the registry.
+const registryScheme = "registry"
+
+// protocolKey is the metadata of an instance that says what is spoken there. One
+// that lacks it, because somebody else registered it, is taken to speak whatever
+// it is asked for in.
+const protocolKey = "protocol"
+
+func (s *Service) setUpDiscovery() error {
+	d := s.config.discovery
+	if d.catalog == nil {
+		return nil
+	}
+	var err error
+	if s.watcher, err = discovery.NewWatcher(d.catalog, d.namespace, d.watch...); err != nil {
+		return err
+	}
+	s.resolver, err = grpcresolver.New(registryScheme, s.watcher)
+	return err
+}
+
+// Watcher returns what keeps track of other services, or nil without a registry.
+func (s *Service) Watcher() *discovery.Watcher { return s.watcher }
+
+// instance returns what is registered of a server.
+func (s *Service) instance(srv *server) (discovery.Instance, error) {
+	d := s.config.discovery
+	address, err := d.advertised(srv.listener.Addr())
+	if err != nil {
+		return discovery.Instance{}, err
+	}
+	in := d.instance
+	in.Namespace, in.Service, in.Address, in.ID = d.namespace, s.config.name, address, ""
+	if in.Version == "" {
+		in.Version = s.config.version
+	}
+	in.Metadata = maps.Clone(in.Metadata)
+	if in.Metadata == nil {
+		in.Metadata = make(map[string]string, 1)
+	}
+	in.Metadata[protocolKey] = srv.name
+	return in.Normalized()
+}
+
+// register begins to register the service's servers, which serve.
+func (s *Service) register() error {
+	d := s.config.discovery
+	registry, ok := d.catalog.(discovery.Registry)
+	if !ok || d.unregistered {
+		return nil
+	}
+	var errs []error
+	for _, srv := range s.servers {
+		if srv.name == "admin" {
+			continue
+		}
+		in, err := s.instance(srv)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
+			continue
+		}
+		opts := []discovery.RegistrarOption{discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.ready)}
+		for _, l := range srv.limits {
+			opts = append(opts, discovery.WithServerTimeout(l.name, l.d))
+		}
+		r, err := discovery.NewRegistrar(registry, d.namespace, in, append(opts, d.register...)...)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
+			continue
+		}
+		s.mu.Lock()
+		s.registrars = append(s.registrars, r)
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// ready is the health that registrations report.
+func (s *Service) ready(ctx context.Context) error {
+	if !s.health.Ready(ctx) {
+		return errors.New("fairlead: not ready")
+	}
+	return nil
+}
+
+// Registered waits until Run has registered the service and callers can find it;
+// without a registry, until it serves. The error says what was wrong when ctx
+// ended.
+func (s *Service) Registered(ctx context.Context) error {
+	select {
+	case <-s.serving:
+	case <-ctx.Done():
+		return fmt.Errorf("fairlead: Registered: not running: %w", context.Cause(ctx))
+	}
+	s.mu.Lock()
+	registrars := slices.Clone(s.registrars)
+	s.mu.Unlock()
+	for _, r := range registrars {
+		if err := r.Ready(ctx); err != nil {
+			return fmt.Errorf("fairlead: Registered: %w", err)
+		}
+	}
+	return nil
+}
+
+// limit is how long a server gives a request in some respect.
+type limit struct {
+	name string
+	d    time.Duration
+}
+
+// ttl is how long the registry lists a server that has gone without a word: no
+// shorter than what a request can take there.
+func (srv *server) ttl() time.Duration {
+	ttl := discovery.DefaultTTL
+	for _, l := range srv.limits {
+		ttl = max(ttl, (l.d*4/3 + time.Second).Truncate(time.Second))
+	}
+	return ttl
+}
+
+// deregister takes the service out of the registry. One that is away drops it by
+// itself when the time to live is over: that keeps nobody from ending.
+func (s *Service) deregister(ctx context.Context) {
+	s.mu.Lock()
+	registrars := s.registrars
+	s.registrars = nil
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, r := range registrars {
+		wg.Go(func() {
+			if err := r.Deregister(ctx); err != nil {
+				s.logger.WarnContext(ctx, "not deregistered", slog.String("instance", r.Instance().Address), slog.Any("error", err))
+			}
+		})
+	}
+	wg.Wait()
+}
