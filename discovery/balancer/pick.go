@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Pick is one call's endpoint. It is a small value: keep it where the call is kept.
+// The zero Pick is of no endpoint, and ends without effect.
+type Pick struct {
+	e *Endpoint
+	// start is when, 0 if this call is not measured, negative for a time that was
+	// measured already.
+	start int64
+}
+
+// Pick chooses an endpoint for a call, which ends with [Pick.Done]. It avoids those
+// endpoints that this call was already sent to, unless there is no other. It reports
+// false if there is none at all. It does not block, allocates nothing, and takes as
+// long for 1,000 endpoints as for 10.
+func (b *Balancer) Pick(avoid ...*Endpoint) (Pick, bool) {
+	s := b.snap.Load()
+	var start int64
+	now := s.seen.Load()
+	if s.sample == 0 || rand.Uint32()&s.sample == 0 {
+		start = b.now()
+		if s.sample != 0 && start-now > int64(time.Millisecond) {
+			s.seen.Store(start)
+		}
+		now = start
+	}
+	if now >= s.next.Load() {
+		s = b.refresh()
+	}
+	e := s.pick(now, avoid)
+	if e == nil {
+		b.none.Add(1)
+		return Pick{}, false
+	}
+	e.calls.Add(1)
+	return Pick{e, start}, true
+}
+
+// Endpoint returns the endpoint that was chosen.
+func (p Pick) Endpoint() *Endpoint { return p.e }
+
+// Answered stops the clock: what comes after it, such as the reading of a body, is not
+// the endpoint's latency. The call is in flight until [Pick.Done].
+func (p *Pick) Answered() {
+	if p.start > 0 {
+		p.start = min(-1, p.start-p.e.b.now())
+	}
+}
+
+// Done ends the call, with what it says about the endpoint. It is to be called exactly
+// once for each pick.
+func (p Pick) Done(r Result) {
+	e := p.e
+	if e == nil {
+		return
+	}
+	if r == OK {
+		e.calls.Add(oneWell - 1)
+		if e.streak.Load() != 0 {
+			e.streak.Store(0)
+		}
+		if e.out.Load()&outDown != 0 {
+			e.b.reached(e)
+		}
+		if p.start != 0 {
+			now, took := p.took()
+			if took < maxLatency {
+				e.measured(e.b.snap.Load(), now, took)
+			}
+		}
+		return
+	}
+	p.ended(r, 0)
+}
+
+// Overloaded is [Pick.Done] with [Overload], for an endpoint that said when it may be
+// called again: until then, but for a minute at the most, it is out of picks.
+func (p Pick) Overloaded(retryAfter time.Duration) {
+	if p.e != nil {
+		p.ended(Overload, min(retryAfter, maxAside))
+	}
+}
+
+// maxAside is the longest that an endpoint can ask not to be called.
+const maxAside = time.Minute
+
+func (p Pick) ended(r Result, aside time.Duration) {
+	e, b := p.e, p.e.b
+	e.calls.Add(^uint64(0))
+	s := b.snap.Load()
+	now, took := p.took()
+	switch r {
+	case Failed, Unreachable:
+		e.failed.Add(1)
+		e.penalized(s, now, took)
+		if r == Unreachable {
+			b.unreachable(e)
+			return
+		}
+		if n := e.streak.Add(1); b.eject.consecutive > 0 && int(n)%b.eject.consecutive == 0 {
+			b.failing(e)
+		}
+	case Overload:
+		e.other.Add(1)
+		e.penalized(s, now, took)
+		if aside > 0 {
+			b.aside(e, aside)
+		}
+	default:
+		e.other.Add(1)
+		// Whoever gave up waited at least that long.
+		if own, _ := unpack(e.latency.Load(), now); own > 0 && took > own && took < maxLatency {
+			e.measured(s, now, took)
+		}
+	}
+}
+
+// took returns the time, and how long the call took, 0 if that was not measured.
+func (p Pick) took() (now int64, took float64) {
+	now = p.e.b.now()
+	switch {
+	case p.start > 0:
+		return now, float64(now - p.start)
+	case p.start < 0:
+		return now, float64(-p.start)
+	}
+	return now, 0
+}
