@@ -77,7 +77,7 @@ func (s *Service) register() error {
 			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
 			continue
 		}
-		opts := []discovery.RegistrarOption{discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.ready)}
+		opts := []discovery.RegistrarOption{discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.health.Check)}
 		for _, l := range srv.limits {
 			opts = append(opts, discovery.WithServerTimeout(l.name, l.d))
 		}
@@ -86,19 +86,19 @@ func (s *Service) register() error {
 			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
 			continue
 		}
+		unsubscribe := s.health.Subscribe(r.Refresh)
 		s.mu.Lock()
-		s.registrars = append(s.registrars, r)
+		s.registrars = append(s.registrars, registration{r, unsubscribe})
 		s.mu.Unlock()
 	}
 	return errors.Join(errs...)
 }
 
-// ready is the health that registrations report.
-func (s *Service) ready(ctx context.Context) error {
-	if !s.health.Ready(ctx) {
-		return errors.New("fairlead: not ready")
-	}
-	return nil
+// registration is one server in the registry, and who tells it of a change of the
+// service's health at once.
+type registration struct {
+	*discovery.Registrar
+	unsubscribe func()
 }
 
 // Registered waits until Run has registered the service and callers can find it;
@@ -147,6 +147,7 @@ func (s *Service) deregister(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, r := range registrars {
 		wg.Go(func() {
+			r.unsubscribe()
 			if err := r.Deregister(ctx); err != nil {
 				s.logger.WarnContext(ctx, "not deregistered", slog.String("instance", r.Instance().Address), slog.Any("error", err))
 			}

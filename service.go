@@ -61,7 +61,7 @@ type Service struct {
 	serving chan struct{} // closed when Run has begun to serve
 
 	mu         sync.Mutex
-	registrars []*discovery.Registrar // while it runs
+	registrars []registration // while it runs
 	clients    []io.Closer
 	idle       []*http.Client
 }
