@@ -62,7 +62,9 @@ var layers = []layer{
 	{"./discovery/grpcresolver", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "the bridge to gRPC, apart so that discovery is free of it"},
 	{"./discovery/balancer", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "as for the resolver"},
 	{"./discovery/consul", list("./discovery", "./ctxutil", "./health", "github.com/hashicorp/consul/api/..."), noGRPC, "a back end knows its client and the interfaces"},
-	{"./discovery/etcd", list("./discovery", "./ctxutil", "./health", "go.etcd.io/etcd/..."), nil, "as for Consul; its client brings gRPC itself"},
+	{"./discovery/etcd/internal/...", list(grpcAPI, "go.etcd.io/etcd/..."), nil, "an etcd for tests, of its messages and gRPC's server"},
+	{"./discovery/etcd", list(grpcAPI, "./discovery", "./ctxutil", "./health", "go.etcd.io/etcd/...", "go.uber.org/zap"), nil,
+		"as for Consul; its client is gRPC's, whose connections and calls have to be told how to fail, and logs through zap, which has to be told not to"},
 	{"./discovery/nacos", list("./discovery", "./ctxutil", "./health", "github.com/nacos-group/nacos-sdk-go/..."), nil, "as for etcd"},
 	{"./discovery/...", list("./discovery/...", "./ctxutil", "./health"), list(noSDK, noGRPC, noPrometheus), "instances, registrars and watchers are the same for gRPC and HTTP"},
 
