@@ -4,12 +4,13 @@ package discovery
 
 import "time"
 
-// Observer is told what watchers and registrars do. Every function is optional.
+// Observer is told what watchers, registrars, patrols and sweeps do. Every function is
+// optional.
 //
-// They are called one after the other on the goroutine of the watch or the
-// registration concerned, outside of any lock: they may ask it anything, and must not
-// block, because nothing else happens in it meanwhile. Different watches and
-// registrations call them at the same time.
+// They are called one after the other on the goroutine of the watch, the registration
+// or the patrol concerned, outside of any lock: they may ask it anything, and must not
+// block, because nothing else happens in it meanwhile. Different ones call them at the
+// same time.
 type Observer struct {
 	// Delivered is called when what callers see of a service has changed, or where it
 	// is from, or what is held.
@@ -27,6 +28,14 @@ type Observer struct {
 	HeartbeatDone func(Heartbeat)
 	// TTLChanged is called when the time to live of a registration changes.
 	TTLChanged func(TTLChange)
+	// FindingChanged is called when something is found to be wrong with the servers of
+	// a registry, and when it is over.
+	FindingChanged func(FindingChange)
+	// PatrolDone is called after each round of a patrol.
+	PatrolDone func(PatrolRound)
+	// SweepDone is called after each pass of a sweep, on the goroutine that called
+	// [Sweep.Pass].
+	SweepDone func(SweepReport)
 }
 
 // Delivery is a snapshot as it is given to subscribers, and what is new about it.
@@ -94,6 +103,9 @@ func Observers(obs ...Observer) Observer {
 		out.StateChanged = both(out.StateChanged, o.StateChanged)
 		out.HeartbeatDone = both(out.HeartbeatDone, o.HeartbeatDone)
 		out.TTLChanged = both(out.TTLChanged, o.TTLChanged)
+		out.FindingChanged = both(out.FindingChanged, o.FindingChanged)
+		out.PatrolDone = both(out.PatrolDone, o.PatrolDone)
+		out.SweepDone = both(out.SweepDone, o.SweepDone)
 		switch a, b := out.StoreFailed, o.StoreFailed; {
 		case a == nil:
 			out.StoreFailed = b

@@ -22,10 +22,20 @@ type Option interface {
 	RegistrarOption
 }
 
+// EveryOption changes whatever is under construction: a [Watcher], a [Registrar], a
+// [Patrol] or a [Sweep].
+type EveryOption interface {
+	Option
+	PatrolOption
+	SweepOption
+}
+
 type option func(*common)
 
 func (o option) applyWatcher(c *watcherConfig)     { o(&c.common) }
 func (o option) applyRegistrar(c *registrarConfig) { o(&c.common) }
+func (o option) applyPatrol(c *patrolConfig)       { o(&c.common) }
+func (o option) applySweep(c *sweepConfig)         { o(&c.common) }
 
 type common struct {
 	observer    Observer
@@ -59,14 +69,14 @@ func checked(f func(checker)) error {
 }
 
 // WithObserver adds one to those who are told what happens. The default is nobody.
-func WithObserver(o Observer) Option {
+func WithObserver(o Observer) EveryOption {
 	return option(func(c *common) { c.observer = Observers(c.observer, o) })
 }
 
 // WithCallTimeout sets how long the registry may take to answer. It does not limit
 // the time for which a watch waits for a change. The default is
 // [DefaultCallTimeout].
-func WithCallTimeout(d time.Duration) Option {
+func WithCallTimeout(d time.Duration) EveryOption {
 	return option(func(c *common) { c.callTimeout = d })
 }
 
@@ -79,7 +89,7 @@ func WithBackoff(shortest, longest time.Duration) Option {
 
 // WithJitter sets by which share, 0 to 1, waits are shortened at random at the most,
 // so that processes do not come back together; the time between heartbeats by a fifth of
-// that. The default is [DefaultJitter].
-func WithJitter(f float64) Option {
+// that. A [Sweep] does not wait for anything. The default is [DefaultJitter].
+func WithJitter(f float64) EveryOption {
 	return option(func(c *common) { c.pace.jitter = f })
 }

@@ -74,3 +74,35 @@ type ClusterMember struct {
 	// Latency is how long it took to answer. 0 if it was not asked itself.
 	Latency time.Duration
 }
+
+// Lag returns how many log entries a member is behind the one that has most; 0 if its
+// index is unknown.
+func (c *Cluster) Lag(m *ClusterMember) uint64 {
+	if m.Index == 0 {
+		return 0
+	}
+	most := m.Index
+	for i := range c.Members {
+		most = max(most, c.Members[i].Index)
+	}
+	return most - m.Index
+}
+
+// Tolerance returns how many members may still fail, and how many voters there are, as
+// the registry says or else as its voters are: more than half of them have to be
+// there, and one of unknown health is.
+func (c *Cluster) Tolerance() (left, voters int) {
+	up := 0
+	for i := range c.Members {
+		if m := &c.Members[i]; m.Voter {
+			voters++
+			if m.Health != HealthFailing {
+				up++
+			}
+		}
+	}
+	if c.FaultTolerance >= 0 {
+		return c.FaultTolerance, voters
+	}
+	return max(up-voters/2-1, 0), voters
+}

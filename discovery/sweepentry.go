@@ -4,6 +4,7 @@ package discovery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 )
 
@@ -57,4 +58,21 @@ type Entry struct {
 	// Revision changes whenever the entry is written. A heartbeat may change it, and
 	// need not.
 	Revision uint64
+}
+
+// IsPayload reports whether text is marked as [EncodeInstance] of this build marks what
+// it writes, valid or not. It is what makes an entry Ours where a registry stores text.
+func IsPayload(text []byte) bool {
+	if len(text) > maxPayload {
+		return false
+	}
+	var p struct {
+		V         int     `json:"v"`
+		Namespace *string `json:"namespace"`
+		Service   *string `json:"service"`
+		ID        *string `json:"id"`
+		Address   *string `json:"address"`
+	}
+	return json.Unmarshal(text, &p) == nil && p.V == payloadVersion &&
+		p.Namespace != nil && p.Service != nil && p.ID != nil && p.Address != nil
 }

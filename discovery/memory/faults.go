@@ -21,8 +21,10 @@ type faults struct {
 	down    bool
 	hangs   bool
 	hidden  bool
+	lingers bool
 	latency time.Duration
-	changed chan struct{} // closed when any of it changes
+	cluster *discovery.Cluster // as Inspect returns it; nil for what is so
+	changed chan struct{}      // closed when any of it changes
 }
 
 // Faults makes a registry behave badly. It is safe for concurrent use.
@@ -102,7 +104,7 @@ func (f Faults) Put(q discovery.Query, key string, text []byte) {
 		return
 	}
 	s := r.service(q)
-	s.malformed[key] = discovery.Malformed{Key: key, Err: err}
+	s.malformed[key] = malformed{discovery.Malformed{Key: key, Err: err}, discovery.IsPayload(text), r.next()}
 	s.changed()
 }
 

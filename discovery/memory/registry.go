@@ -14,28 +14,46 @@ import (
 )
 
 // Registry is a registry in memory. Use [New]. It is safe for concurrent use and needs
-// no closing; registrations that nobody renews or removes end by themselves.
+// no closing; registrations that nobody renews or removes end by themselves. It can be
+// inspected and swept, as a cluster of one.
 type Registry struct {
 	mu       sync.Mutex
 	services map[discovery.Query]*service
 	faults   faults
+	revision uint64 // counts what is written
 }
 
 // service is what is registered under one name, and who watches it.
 type service struct {
 	entries   map[string]*entry
-	malformed map[string]discovery.Malformed
+	malformed map[string]malformed
 	sources   map[*source]struct{}
 }
 
 // entry is one registration. The instance is never changed, only replaced.
 type entry struct {
 	instance *discovery.Instance
-	ttl      time.Duration
-	expire   *time.Timer
+	ttl      time.Duration // forever, or positive
+	expire   *time.Timer   // nil if it does not, or has
+	expired  bool          // and is still here, see [Faults.Linger]
+	revision uint64
 }
 
-var _ discovery.Backend = (*Registry)(nil)
+// forever is the time to live of what does not expire.
+const forever time.Duration = 0
+
+// malformed is an entry that makes no valid instance.
+type malformed struct {
+	discovery.Malformed
+	ours     bool
+	revision uint64
+}
+
+var (
+	_ discovery.Backend   = (*Registry)(nil)
+	_ discovery.Inspector = (*Registry)(nil)
+	_ discovery.Sweeper   = (*Registry)(nil)
+)
 
 // New returns an empty registry.
 func New() *Registry {
@@ -46,7 +64,7 @@ func New() *Registry {
 func (r *Registry) service(q discovery.Query) *service {
 	s := r.services[q]
 	if s == nil {
-		s = &service{map[string]*entry{}, map[string]discovery.Malformed{}, map[*source]struct{}{}}
+		s = &service{map[string]*entry{}, map[string]malformed{}, map[*source]struct{}{}}
 		r.services[q] = s
 	}
 	return s
@@ -117,24 +135,50 @@ func (r *Registry) put(in *discovery.Instance, ttl time.Duration) {
 		e.instance = in
 		s.changed(in.ID)
 	}
-	e.ttl = ttl
+	e.ttl, e.revision = ttl, r.next()
 	r.renew(in.Key(), e)
+}
+
+// next returns the revision of a write. It requires mu.
+func (r *Registry) next() uint64 {
+	r.revision++
+	return r.revision
 }
 
 // renew starts the entry's time to live. It requires mu.
 func (r *Registry) renew(k discovery.Key, e *entry) {
-	if e.expire != nil {
-		e.expire.Stop()
+	e.stop()
+	if e.expired = false; e.ttl == forever {
+		return
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(e.ttl, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if e.expire == timer {
+		switch {
+		case e.expire != timer:
+		case r.faults.lingers:
+			r.linger(k, e)
+		default:
 			r.remove(k)
 		}
 	})
 	e.expire = timer
+}
+
+// linger keeps an entry that has expired, as one that fails. It requires mu.
+func (r *Registry) linger(k discovery.Key, e *entry) {
+	in := *e.instance
+	in.Health = discovery.HealthFailing
+	e.instance, e.expire, e.expired, e.revision = &in, nil, true, r.next()
+	r.services[k.Query()].changed(k.ID)
+}
+
+func (e *entry) stop() {
+	if e.expire != nil {
+		e.expire.Stop()
+		e.expire = nil
+	}
 }
 
 // remove requires mu.
@@ -144,8 +188,7 @@ func (r *Registry) remove(k discovery.Key) {
 		return
 	}
 	if e := s.entries[k.ID]; e != nil {
-		e.expire.Stop()
-		e.expire = nil
+		e.stop()
 		delete(s.entries, k.ID)
 		s.changed(k.ID)
 	}
@@ -166,7 +209,7 @@ func (g *registration) Heartbeat(ctx context.Context, h discovery.Health) (time.
 	if e.instance.Health != h {
 		in := *e.instance
 		in.Health = h
-		e.instance = &in
+		e.instance, e.revision = &in, r.next()
 		r.services[in.Key().Query()].changed(in.ID)
 	}
 	r.renew(g.instance.Key(), e)

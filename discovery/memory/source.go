@@ -171,7 +171,7 @@ func (r *Registry) shown(e *entry) *discovery.Instance {
 func (s *service) allMalformed() []discovery.Malformed {
 	var all []discovery.Malformed
 	for _, key := range slices.Sorted(maps.Keys(s.malformed)) {
-		all = append(all, s.malformed[key])
+		all = append(all, s.malformed[key].Malformed)
 	}
 	return all
 }
