@@ -69,6 +69,7 @@ type config struct {
 	server        []interceptors.ServerInterceptor
 	client        []interceptors.ClientInterceptor
 	middleware    []httpmw.Middleware
+	httpServer    []httpmw.ServerOption
 	policies      []policies.Option
 	discovery     discoveryConfig
 	serverTimeout time.Duration
@@ -202,6 +203,12 @@ func WithClientInterceptors(is ...interceptors.ClientInterceptor) Option {
 // WithMiddleware adds HTTP middleware, inside of Fairlead's own.
 func WithMiddleware(mws ...httpmw.Middleware) Option {
 	return optionFunc(func(c *config) { c.middleware = append(c.middleware, mws...) })
+}
+
+// WithHTTPServer adds options of the HTTP server: its time limits, the sizes it
+// takes.
+func WithHTTPServer(opts ...httpmw.ServerOption) Option {
+	return optionFunc(func(c *config) { c.httpServer = append(c.httpServer, opts...) })
 }
 
 // WithServerTimeout caps how long a request may take; the default is

@@ -226,10 +226,10 @@ func (s *Service) setUpHTTP() error {
 	if s.config.plaintext {
 		endpoint = httpmw.WithPlaintext()
 	}
-	hs, err := httpmw.NewServer(s.config.httpAddr, h, endpoint,
+	hs, err := httpmw.NewServer(s.config.httpAddr, h, append([]httpmw.ServerOption{endpoint,
 		httpmw.WithErrorLog(s.logger),
 		httpmw.WithBaseContext(srv.drainer.Context()),
-		httpmw.WithWriteTimeout(s.config.serverTimeout+writeMargin))
+		httpmw.WithWriteTimeout(s.config.serverTimeout + writeMargin)}, s.config.httpServer...)...)
 	if err != nil {
 		return err
 	}
