@@ -16,6 +16,9 @@ const stampShift = 20
 // open, and not a slow one.
 const maxLatency = float64(time.Minute)
 
+// penalty is how many times as long as other calls a failed one counts for.
+const penalty = 10
+
 // patience is how much better the second of two drawn endpoints has to be: within
 // that, latencies are the same for all that is known, and the draw decides, which
 // follows weights.
@@ -61,17 +64,29 @@ func (e *Endpoint) measured(s *snapshot, now int64, took float64) {
 	}
 	own, age := unpack(w, now)
 	if took > own {
-		took = min(took, 2*own)
+		own = min(took, 2*own)
 	} else {
-		// A unit of time is the least, for calls that end within the same one.
-		took += (own - took) * remaining(max(age, 1<<stampShift), s.decay)
+		own = took + (own-took)*s.kept(age)
 	}
-	e.latency.Store(pack(now, max(took, 1)))
+	e.latency.Store(pack(now, max(own, 1)))
 }
 
-// penalized makes the endpoint look twice as slow as it was: failing is often faster
-// than working, and must not attract calls.
+// penalized takes in a call that failed, as one that took penalty times as long as calls
+// do: failing is often faster than working, and must not attract calls. It counts by the
+// time since the last call only, so that an endpoint looks the slower the greater the share
+// of its calls that fail.
 func (e *Endpoint) penalized(s *snapshot, now int64, took float64) {
-	expected := max(e.estimate(s, now), took, 1)
-	e.latency.Store(pack(now, min(2*expected, maxLatency)))
+	own, usual := e.estimate(s, now), s.latency
+	if usual == 0 {
+		usual = took
+	}
+	bad := min(max(penalty*usual, own, took), maxLatency)
+	_, age := unpack(e.latency.Load(), now)
+	e.latency.Store(pack(now, bad+(own-bad)*s.kept(age)))
+}
+
+// kept returns how much of what was known counts besides a new sample. A unit of time is
+// the least that passes, for calls that end within the same one.
+func (s *snapshot) kept(age int64) float64 {
+	return remaining(max(age, 1<<stampShift), s.decay)
 }

@@ -81,55 +81,77 @@ func (p Pick) Done(r Result) {
 }
 
 // Overloaded is [Pick.Done] with [Overload], for an endpoint that said when it may be
-// called again: until then, but for a minute at the most, it is out of picks.
+// called again. One that does so three times in a row is out of picks until then, but for a
+// minute at the most; one that answers other calls stays in.
 func (p Pick) Overloaded(retryAfter time.Duration) {
 	if p.e != nil {
 		p.ended(Overload, min(retryAfter, maxAside))
 	}
 }
 
-// maxAside is the longest that an endpoint can ask not to be called.
-const maxAside = time.Minute
+// An endpoint is set aside after this many calls in a row that it refused and said when to
+// try again, for as long as it said, but no longer than maxAside. Fewer are those of one that is
+// busy and serves all the same.
+const (
+	refusals = 3
+	maxAside = time.Minute
+)
+
+// A streak counts failures in its lower bits and refusals in its upper ones.
+const (
+	oneRefusal  = 1 << 16
+	failureMask = oneRefusal - 1
+)
 
 func (p Pick) ended(r Result, aside time.Duration) {
 	e, b := p.e, p.e.b
 	e.calls.Add(^uint64(0))
-	s := b.snap.Load()
-	now, took := p.took()
 	switch r {
-	case Failed, Unreachable:
+	case Failed:
 		e.failed.Add(1)
-		e.penalized(s, now, took)
-		if r == Unreachable {
-			b.unreachable(e)
-			return
-		}
-		if n := e.streak.Add(1); b.eject.consecutive > 0 && int(n)%b.eject.consecutive == 0 {
+		p.penalize()
+		if n := int(e.streak.Add(1) & failureMask); b.eject.consecutive > 0 && n > 0 && n%b.eject.consecutive == 0 {
 			b.failing(e)
 		}
+	case Unreachable:
+		e.failed.Add(1)
+		b.unreachable(e)
 	case Overload:
 		e.other.Add(1)
-		e.penalized(s, now, took)
-		if aside > 0 {
+		p.penalize()
+		if n := e.streak.Add(oneRefusal) / oneRefusal; n >= refusals && aside > 0 {
 			b.aside(e, aside)
 		}
 	default:
 		e.other.Add(1)
-		// Whoever gave up waited at least that long.
-		if own, _ := unpack(e.latency.Load(), now); own > 0 && took > own && took < maxLatency {
-			e.measured(s, now, took)
-		}
+		p.gaveUp()
 	}
 }
 
-// took returns the time, and how long the call took, 0 if that was not measured.
+func (p Pick) penalize() {
+	if p.start != 0 {
+		now, took := p.took()
+		p.e.penalized(p.e.b.snap.Load(), now, took)
+	}
+}
+
+// gaveUp takes in how long a caller waited in vain: longer than it should have, or it says
+// nothing.
+func (p Pick) gaveUp() {
+	if p.start == 0 {
+		return
+	}
+	now, took := p.took()
+	if own, _ := unpack(p.e.latency.Load(), now); own > 0 && took > own && took < maxLatency {
+		p.e.measured(p.e.b.snap.Load(), now, took)
+	}
+}
+
+// took returns the time, and how long a call took that is measured.
 func (p Pick) took() (now int64, took float64) {
 	now = p.e.b.now()
-	switch {
-	case p.start > 0:
-		return now, float64(now - p.start)
-	case p.start < 0:
+	if p.start < 0 {
 		return now, float64(-p.start)
 	}
-	return now, 0
+	return now, float64(now - p.start)
 }

@@ -37,7 +37,7 @@ type snapshot struct {
 const always = 1 << 32
 
 // housekeeping is how often a snapshot is made anew while there are calls.
-const housekeeping = int64(time.Second)
+const housekeeping = int64(250 * time.Millisecond)
 
 func (s *snapshot) pick(now int64, avoid []*Endpoint) *Endpoint {
 	first, second := &s.near, &s.far

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/balancer"
+)
+
+func instances(n int, change func(i int, in *discovery.Instance)) *discovery.Set {
+	all := make([]discovery.Instance, n)
+	for i := range all {
+		all[i] = discovery.Instance{
+			Namespace: "test", Service: "orders", ID: fmt.Sprintf("orders-%05d", i),
+			Address: fmt.Sprintf("10.%d.%d.%d:80", i>>16, i>>8&255, i&255), Weight: 1,
+		}
+		if change != nil {
+			change(i, &all[i])
+		}
+	}
+	return discovery.NewSet(all...)
+}
+
+func BenchmarkPick(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10000} {
+		for _, p := range []balancer.Policy{balancer.P2CEWMA, balancer.LeastRequest, balancer.RoundRobin, balancer.Random} {
+			lb, err := balancer.New(balancer.WithPolicy(p))
+			if err != nil {
+				b.Fatal(err)
+			}
+			lb.Update(instances(n, nil))
+			b.Run(fmt.Sprintf("%v/%d/serial", p, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					pick, _ := lb.Pick()
+					pick.Done(balancer.OK)
+				}
+			})
+			b.Run(fmt.Sprintf("%v/%d/parallel", p, n), func(b *testing.B) {
+				b.ReportAllocs()
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						pick, _ := lb.Pick()
+						pick.Done(balancer.OK)
+					}
+				})
+			})
+		}
+	}
+}
