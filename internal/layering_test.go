@@ -60,7 +60,7 @@ var layers = []layer{
 		list(noSDK, noGRPC), "adapters of net/http: whoever has no gRPC must not link it"},
 
 	{"./discovery/grpcresolver", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "the bridge to gRPC, apart so that discovery is free of it"},
-	{"./discovery/balancer", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "as for the resolver"},
+	{"./discovery/grpcbalancer", list(grpcAPI, "./discovery", "./discovery/balancer", "./discovery/grpcresolver"), noSDK, "as for the resolver: choosing itself is balancer's, which HTTP shares"},
 	{"./discovery/consul", list("./discovery", "./ctxutil", "./health", "github.com/hashicorp/consul/api/..."), noGRPC, "a back end knows its client and the interfaces"},
 	{"./discovery/etcd/internal/...", list(grpcAPI, "go.etcd.io/etcd/..."), nil, "an etcd for tests, of its messages and gRPC's server"},
 	{"./discovery/etcd", list(grpcAPI, "./discovery", "./ctxutil", "./health", "go.etcd.io/etcd/...", "go.uber.org/zap"), nil,

@@ -63,7 +63,7 @@ var globals = []global{
 	{"go.opentelemetry.io/otel", "SetErrorHandler", process, []string{"./telemetry/..."}},
 	{"go.opentelemetry.io/otel", "SetLogger", process, []string{"./telemetry/..."}},
 	{"google.golang.org/grpc/resolver", "Register", "a scheme is global: use grpc.WithResolvers", nil},
-	{"google.golang.org/grpc/balancer", "Register", "a balancer's name is global", []string{"./discovery/balancer"}},
+	{"google.golang.org/grpc/balancer", "Register", "a balancer's name is global", []string{"./discovery/grpcbalancer"}},
 	{"google.golang.org/grpc/encoding", "RegisterCodec", "a codec's name is global", nil},
 	{"google.golang.org/grpc/encoding", "RegisterCodecV2", "a codec's name is global", nil},
 	{"google.golang.org/grpc/grpclog", "SetLoggerV2", process, nil},
@@ -118,14 +118,15 @@ func importNames(f *ast.File) map[string]string {
 
 // checkInit finds init functions: an import that does something cannot be
 // undone, ordered or tested. telemetry/auto is asked for by its import alone,
-// and generated code is as it is.
+// grpcbalancer's policy has to be in gRPC's table before anything runs, which is what
+// gRPC has init functions for, and generated code is as it is.
 func checkInit(s source) []string {
-	if matches("./telemetry/auto", s.pkg.path) || ast.IsGenerated(s.file) {
+	if matchesAny([]string{"./telemetry/auto", "./discovery/grpcbalancer"}, s.pkg.path) || ast.IsGenerated(s.file) {
 		return nil
 	}
 	for _, d := range s.file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
-			return []string{s.name + " has an init function: only telemetry/auto may do something when it is imported"}
+			return []string{s.name + " has an init function: only telemetry/auto and grpcbalancer may do something when they are imported"}
 		}
 	}
 	return nil
