@@ -143,6 +143,10 @@ func TestPatrolFindings(t *testing.T) {
 			s.cluster.Members[1] = discovery.ClusterMember{Name: "s1", Voter: true, Health: discovery.HealthFailing, Err: errors.New("no route")}
 		}, 1, "member: s1: no route", false},
 		{"member failing", func(s *script) { s.cluster.Members[1].Health = discovery.HealthFailing }, 1, "member: s1: fails its checks", false},
+		{"member down, and what it last knew", func(s *script) {
+			m := &s.cluster.Members[1]
+			m.Health, m.Term, m.Index = discovery.HealthFailing, 3, 5
+		}, 1, "member: s1: fails its checks", false},
 		{"lagging", func(s *script) { s.cluster.Members[1].Index -= 1001 }, 2, "lagging: s1: 1001 log entries behind, more than 1000", false},
 		{"slow", func(s *script) { s.cluster.Members[0].Latency = 1100 * time.Millisecond }, 2, "slow: s0: answered after 1.1s, more than 1s", false},
 		{"db size", func(s *script) { s.cluster.Members[0].DBSize = 1800 << 20 }, 1, "db size: s0: database of 1887436800 bytes, 88% of its quota", false},
