@@ -14,6 +14,7 @@ import (
 
 	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
+	"github.com/fairlead-go/fairlead/health"
 )
 
 // registryScheme is the scheme of targets that are names in the registry.
@@ -30,11 +31,40 @@ func (s *Service) setUpDiscovery() error {
 		return nil
 	}
 	var err error
-	if s.watcher, err = discovery.NewWatcher(d.catalog, d.namespace, d.watch...); err != nil {
+	if s.watcher, err = discovery.NewWatcher(d.catalog, d.namespace, append([]discovery.WatcherOption{s.observeDiscovery()}, d.watch...)...); err != nil {
 		return err
 	}
-	s.resolver, err = grpcresolver.New(registryScheme, s.watcher)
-	return err
+	if s.resolver, err = grpcresolver.New(registryScheme, s.watcher); err != nil {
+		return err
+	}
+	if err := s.health.Add("registry", s.checkRegistry, health.Optional); err != nil {
+		return err
+	}
+	if !d.patrolled {
+		return nil
+	}
+	inspector := d.catalog.(discovery.Inspector)
+	if s.patrol, err = discovery.NewPatrol(inspector, append([]discovery.PatrolOption{s.observeDiscovery()}, d.patrol...)...); err != nil {
+		return err
+	}
+	return s.health.Add("registry-servers", s.patrol.Check, health.Optional)
+}
+
+// checkRegistry says what callers, of this service or of others, may come to feel.
+func (s *Service) checkRegistry(ctx context.Context) error {
+	errs := []error{s.watcher.Check(ctx)}
+	s.mu.Lock()
+	registrars := slices.Clone(s.registrars)
+	s.mu.Unlock()
+	for _, r := range registrars {
+		errs = append(errs, r.Check(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// observeDiscovery tells the service's metrics and log of what discovery does.
+func (s *Service) observeDiscovery() discovery.EveryOption {
+	return discovery.WithObserver(discovery.Observers())
 }
 
 // Watcher returns what keeps track of other services, or nil without a registry.
@@ -77,7 +107,7 @@ func (s *Service) register() error {
 			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
 			continue
 		}
-		opts := []discovery.RegistrarOption{discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.health.Check)}
+		opts := []discovery.RegistrarOption{discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.health.Check), s.observeDiscovery()}
 		for _, l := range srv.limits {
 			opts = append(opts, discovery.WithServerTimeout(l.name, l.d))
 		}

@@ -22,6 +22,8 @@ type discoveryConfig struct {
 	watch        []discovery.WatcherOption
 	register     []discovery.RegistrarOption
 	unregistered bool
+	patrol       []discovery.PatrolOption
+	patrolled    bool
 }
 
 // WithRegistry sets where the service finds others, and where others find it: a
@@ -93,6 +95,17 @@ func WithoutRegistration() Option {
 	return optionFunc(func(c *config) { c.discovery.unregistered = true })
 }
 
+// WithPatrol looks after the servers of the registry, as [discovery.NewPatrol] does:
+// their leader, their agreement, their health, in metrics and log and in the health
+// check "registry-servers", which is shown and keeps nobody from being ready. It is
+// for one service or two of an environment, not for all of them: each asks every
+// server. The back end has to be a [discovery.Inspector].
+func WithPatrol(opts ...discovery.PatrolOption) Option {
+	return optionFunc(func(c *config) {
+		c.discovery.patrol, c.discovery.patrolled = append(c.discovery.patrol, opts...), true
+	})
+}
+
 // WithDrainWait sets how long a service that ends goes on taking requests after
 // it has said that it is not ready and is no longer in the registry, so that
 // nobody calls it when it stops. The default is [DefaultDrainWait] with a registry,
@@ -111,14 +124,17 @@ func WithDrainWait(d time.Duration) Option {
 func (c *config) checkDiscovery() {
 	d := &c.discovery
 	if d.catalog == nil {
-		if d.register != nil || d.watch != nil {
-			c.errs = append(c.errs, errors.New("WithDiscovery and WithRegistration need WithRegistry"))
+		if d.register != nil || d.watch != nil || d.patrolled {
+			c.errs = append(c.errs, errors.New("WithDiscovery, WithRegistration and WithPatrol need WithRegistry"))
 		}
 		c.drainWait = max(c.drainWait, 0)
 		return
 	}
 	if c.drainWait < 0 {
 		c.drainWait = DefaultDrainWait
+	}
+	if _, ok := d.catalog.(discovery.Inspector); d.patrolled && !ok {
+		c.errs = append(c.errs, fmt.Errorf("WithPatrol: the servers of a %T cannot be asked how they are", d.catalog))
 	}
 	if d.namespace == "" {
 		ns, _, err := discovery.NamespaceFromEnv(os.LookupEnv)

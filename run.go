@@ -240,6 +240,9 @@ func (s *Service) Close() error {
 	for _, c := range idle {
 		c.CloseIdleConnections()
 	}
+	if s.patrol != nil {
+		errs = append(errs, s.patrol.Close())
+	}
 	if s.watcher != nil {
 		errs = append(errs, s.watcher.Close())
 	}

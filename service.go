@@ -51,7 +51,8 @@ type Service struct {
 	health    *health.Set
 	watcher   *discovery.Watcher // nil: no registry
 	resolver  *grpcresolver.Builder
-	budget    ctxutil.Budget // of calls made
+	patrol    *discovery.Patrol // nil: none
+	budget    ctxutil.Budget    // of calls made
 
 	grpcServer *grpc.Server
 	grpcHealth *grpchealth.Server

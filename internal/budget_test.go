@@ -60,6 +60,7 @@ var unbudgeted = map[string]string{
 	"./benchmarks":                           "it measures peers, and has to have them",
 	"./metrics/internal/goldentest":          "it holds our names against another library's",
 	"./interceptors/internal/middlewaretest": "it holds our chain against another library's",
+	"./internal/registrytest":                "tests of all registries",
 	"./lint":                                 "users install the binary",
 	"./cmd/fairlead":                         "users install the binary",
 }

@@ -45,7 +45,7 @@ func through(g graph, p *pkg, dep string) string {
 }
 
 // testOnly are the packages that are there for tests.
-var testOnly = []string{"./testkit/...", "./internal/servertest", "./telemetry/internal/otlptest"}
+var testOnly = []string{"./testkit/...", "./internal/drill", "./internal/servertest", "./telemetry/internal/otlptest"}
 
 // testUsers are those who may import them in code that is no test.
 var testUsers = append([]string{"./examples/...", "./benchmarks/...", "./cmd/..."}, testOnly...)

@@ -37,6 +37,8 @@ type layer struct {
 var layers = []layer{
 	{"./internal/scope", list("go.opentelemetry.io/otel/trace"), nil, "the one value in a context: every package pays for what it imports"},
 	{"./internal/semconv", list("go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/semconv/..."), nil, "the only place that knows a version of the conventions, so that a new one is one change"},
+	{"./internal/drill", list("..."), nil, "runs whole services, for tests"},
+	{"./internal/registrytest/...", list("..."), nil, "tests only"},
 	{"./internal/...", nil, noGRPC, "leaves: whoever needs them must not get anything else with them"},
 
 	{"./ctxutil", list(otelAPI, "./internal/scope", "./internal/semconv"), list(noSDK, noGRPC, noPrometheus), "what a context carries is everybody's, so it must cost nobody a transport or a back end"},
@@ -61,6 +63,7 @@ var layers = []layer{
 
 	{"./discovery/grpcresolver", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "the bridge to gRPC, apart so that discovery is free of it"},
 	{"./discovery/grpcbalancer", list(grpcAPI, "./discovery", "./discovery/balancer", "./discovery/grpcresolver"), noSDK, "as for the resolver: choosing itself is balancer's, which HTTP shares"},
+	{"./discovery/consul/internal/...", list("..."), nil, "a registry for its tests"},
 	{"./discovery/consul", list("./discovery", "./ctxutil", "./health", "github.com/hashicorp/consul/api/..."), noGRPC, "a back end knows its client and the interfaces"},
 	{"./discovery/etcd/internal/...", list(grpcAPI, "go.etcd.io/etcd/..."), nil, "an etcd for tests, of its messages and gRPC's server"},
 	{"./discovery/etcd", list(grpcAPI, "./discovery", "./ctxutil", "./health", "go.etcd.io/etcd/...", "go.uber.org/zap"), nil,
