@@ -44,7 +44,7 @@ func (s *Service) DialAs(name, target string, opts ...interceptors.ClientOption)
 	target, resolve := s.resolve(target)
 	if resolve {
 		all = append(all, interceptors.WithDialOptions(grpc.WithResolvers(s.resolver), grpc.WithNoProxy(),
-			grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`)))
+			grpc.WithDefaultServiceConfig(s.serviceConfig())))
 	}
 	cc, err := interceptors.NewClient(target, append(all, opts...)...)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/grpcbalancer"
 	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
 	"github.com/fairlead-go/fairlead/health"
 )
@@ -48,6 +49,11 @@ func (s *Service) setUpDiscovery() error {
 		return err
 	}
 	return s.health.Add("registry-servers", s.patrol.Check, health.Optional)
+}
+
+// serviceConfig returns gRPC's service config for services in the registry.
+func (s *Service) serviceConfig() string {
+	return fmt.Sprintf(`{"loadBalancingConfig": [{%q: {"zone": %q}}]}`, grpcbalancer.Name, s.config.discovery.instance.Zone)
 }
 
 // checkRegistry says what callers, of this service or of others, may come to feel.
