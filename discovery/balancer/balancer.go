@@ -33,7 +33,7 @@ type Balancer struct {
 	interval  int64 // when endpoints are next compared
 	rated     int64 // when total was taken
 	total     uint64
-	sample    uint32
+	sample    uint64
 	ejected   int
 	zoneShare float64 // as the observer knows it
 	counts    counts

@@ -6,23 +6,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/discovery/balancer"
 )
-
-func instances(n int, change func(i int, in *discovery.Instance)) *discovery.Set {
-	all := make([]discovery.Instance, n)
-	for i := range all {
-		all[i] = discovery.Instance{
-			Namespace: "test", Service: "orders", ID: fmt.Sprintf("orders-%05d", i),
-			Address: fmt.Sprintf("10.%d.%d.%d:80", i>>16, i>>8&255, i&255), Weight: 1,
-		}
-		if change != nil {
-			change(i, &all[i])
-		}
-	}
-	return discovery.NewSet(all...)
-}
 
 func BenchmarkPick(b *testing.B) {
 	for _, n := range []int{10, 100, 1000, 10000} {

@@ -89,6 +89,10 @@ func (e *Endpoint) Instance() *discovery.Instance { return e.instance.Load() }
 // Value returns what [Edit.Add] was given.
 func (e *Endpoint) Value() any { return e.value }
 
+// Unmeasured returns the pick that every one of the endpoint's is of which the latency is
+// not measured: for adapters that cannot keep one for each call.
+func (e *Endpoint) Unmeasured() Pick { return Pick{e: e} }
+
 // InFlight returns how many calls were picked and have not ended.
 func (e *Endpoint) InFlight() int { return int(e.calls.Load() & inFlightMask) }
 

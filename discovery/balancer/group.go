@@ -83,8 +83,9 @@ func (g *group) at(r uint64) int {
 	return i
 }
 
-// choose returns an endpoint by the policy, or nil if none may be picked.
-func (g *group) choose(s *snapshot, now int64, avoid []*Endpoint) *Endpoint {
+// choose returns an endpoint by the policy and a random number, or nil if none may be
+// picked.
+func (g *group) choose(s *snapshot, r uint64, now int64, avoid []*Endpoint) *Endpoint {
 	var e *Endpoint
 	switch n := len(g.endpoints); {
 	case n == 0:
@@ -92,16 +93,24 @@ func (g *group) choose(s *snapshot, now int64, avoid []*Endpoint) *Endpoint {
 	case n == 1:
 		e = g.endpoints[0]
 	case s.policy == Random:
-		e = g.endpoints[g.draw(s, now, -1)]
+		e = g.endpoints[g.draw(s, r, now, -1)]
 	case s.policy == RoundRobin:
 		e = g.endpoints[g.next(s, now)]
 	default:
-		e = g.better(s, now, avoid)
+		if e = g.better(s, r, now, avoid); e != nil {
+			return e
+		}
+		return g.any(s, avoid)
 	}
 	if s.may(e, avoid) {
 		return e
 	}
-	// It went out since the snapshot was made, or was called already.
+	return g.any(s, avoid)
+}
+
+// any returns any endpoint that may be picked. What was chosen may not: it went out since
+// the snapshot was made, or was called already.
+func (g *group) any(s *snapshot, avoid []*Endpoint) *Endpoint {
 	n := len(g.endpoints)
 	from := rand.IntN(n)
 	for i := range n {
@@ -113,47 +122,55 @@ func (g *group) choose(s *snapshot, now int64, avoid []*Endpoint) *Endpoint {
 }
 
 // better draws two and returns the one with the lower cost, of those that may be picked.
-func (g *group) better(s *snapshot, now int64, avoid []*Endpoint) *Endpoint {
-	i, j := g.two(s, now)
+func (g *group) better(s *snapshot, r uint64, now int64, avoid []*Endpoint) *Endpoint {
+	i, j := g.two(s, r, now)
 	a, b := g.endpoints[i], g.endpoints[j]
-	switch {
-	case !s.may(b, avoid):
+	switch mayA, mayB := s.may(a, avoid), s.may(b, avoid); {
+	case mayA && mayB:
+	case mayA:
 		return a
-	case !s.may(a, avoid):
+	case mayB:
 		return b
-	case s.policy == LeastRequest:
+	default:
+		return nil
+	}
+	if s.policy == LeastRequest {
 		if b.busy() < a.busy() {
 			return b
 		}
-	case b.cost(s, now)*patience < a.cost(s, now):
+		return a
+	}
+	if b.cost(s, now)*patience < a.cost(s, now) {
 		return b
 	}
 	return a
 }
 
 // two returns two different endpoints.
-func (g *group) two(s *snapshot, now int64) (int, int) {
+func (g *group) two(s *snapshot, r uint64, now int64) (int, int) {
 	if g.until == nil && !s.ramping {
-		r, n := rand.Uint64(), uint64(len(g.endpoints))
+		n := uint64(len(g.endpoints))
 		i, j := r>>32*n>>32, r&math.MaxUint32*(n-1)>>32
 		if j >= i {
 			j++
 		}
 		return int(i), int(j)
 	}
-	i := g.draw(s, now, -1)
-	return i, g.draw(s, now, i)
+	i := g.draw(s, r, now, -1)
+	return i, g.draw(s, rand.Uint64(), now, i)
 }
 
-// draw returns a random endpoint by weight, other than one. Endpoints in slow start are
-// drawn again as often as what they lack of their weight.
-func (g *group) draw(s *snapshot, now int64, not int) int {
+// draw returns the endpoint that a random number falls on by weight, other than one. In
+// the place of one in slow start, it draws again as often as what that lacks of its
+// weight.
+func (g *group) draw(s *snapshot, r uint64, now int64, not int) int {
 	i := 0
 	for range draws {
-		i = g.at(rand.Uint64())
+		i = g.at(r)
 		if i != not && s.accepts(g.endpoints[i], now) {
 			return i
 		}
+		r = rand.Uint64()
 	}
 	if i == not {
 		i = (i + 1) % len(g.endpoints)

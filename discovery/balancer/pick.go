@@ -21,10 +21,10 @@ type Pick struct {
 // false if there is none at all. It does not block, allocates nothing, and takes as
 // long for 1,000 endpoints as for 10.
 func (b *Balancer) Pick(avoid ...*Endpoint) (Pick, bool) {
-	s := b.snap.Load()
+	s, r := b.snap.Load(), rand.Uint64()
 	var start int64
 	now := s.seen.Load()
-	if s.sample == 0 || rand.Uint32()&s.sample == 0 {
+	if r&s.sample == 0 {
 		start = b.now()
 		if s.sample != 0 && start-now > int64(time.Millisecond) {
 			s.seen.Store(start)
@@ -34,7 +34,7 @@ func (b *Balancer) Pick(avoid ...*Endpoint) (Pick, bool) {
 	if now >= s.next.Load() {
 		s = b.refresh()
 	}
-	e := s.pick(now, avoid)
+	e := s.pick(r, now, avoid)
 	if e == nil {
 		b.none.Add(1)
 		return Pick{}, false
@@ -45,6 +45,11 @@ func (b *Balancer) Pick(avoid ...*Endpoint) (Pick, bool) {
 
 // Endpoint returns the endpoint that was chosen.
 func (p Pick) Endpoint() *Endpoint { return p.e }
+
+// Measured reports whether the call's latency is measured. With many calls, it is that of
+// one in eight. Picks of an endpoint that are not are all the same: see
+// [Endpoint.Unmeasured].
+func (p Pick) Measured() bool { return p.start != 0 }
 
 // Answered stops the clock: what comes after it, such as the reading of a body, is not
 // the endpoint's latency. The call is in flight until [Pick.Done].

@@ -24,9 +24,9 @@ type snapshot struct {
 	// are how fast an endpoint's own is forgotten, and when that begins to matter.
 	latency, decay float64
 	recent         int64
-	// sample says which calls are measured: those for which a random number has none of its
-	// bits.
-	sample uint32
+	// sample says which calls are measured: those whose random number has none of its
+	// bits, which are low ones, and matter for nothing else.
+	sample uint64
 
 	_ [64]byte
 	// next is when a new snapshot is to be made; seen is the time, more or less, for
@@ -39,19 +39,19 @@ const always = 1 << 32
 // housekeeping is how often a snapshot is made anew while there are calls.
 const housekeeping = int64(250 * time.Millisecond)
 
-func (s *snapshot) pick(now int64, avoid []*Endpoint) *Endpoint {
+func (s *snapshot) pick(r uint64, now int64, avoid []*Endpoint) *Endpoint {
 	first, second := &s.near, &s.far
 	if s.nearBelow < always && uint64(rand.Uint32()) >= s.nearBelow {
 		first, second = second, first
 	}
-	if e := first.choose(s, now, avoid); e != nil {
+	if e := first.choose(s, r, now, avoid); e != nil {
 		return e
 	}
-	if e := second.choose(s, now, avoid); e != nil {
+	if e := second.choose(s, r, now, avoid); e != nil {
 		return e
 	}
 	if len(avoid) > 0 {
-		return s.pick(now, nil)
+		return s.pick(r, now, nil)
 	}
 	return nil
 }

@@ -24,15 +24,32 @@ type child struct {
 
 	// Under the connection's lock:
 	member
-	endpoint *core.Endpoint
-	state    connectivity.State
-	removed  bool
+	seat    *seat
+	state   connectivity.State
+	removed bool
 
 	// mu has the leaf called by one at a time.
 	mu     sync.Mutex
 	leaf   balancer.Balancer
 	closed bool
 }
+
+// seat is a child's place in a core: its endpoint's value.
+type seat struct {
+	*core.Endpoint
+	child *child
+	done  func(balancer.DoneInfo) // ends calls that are not measured
+}
+
+// sit gives the child a place in a core.
+func (ch *child) sit(e *core.Edit) {
+	s := &seat{child: ch}
+	s.done = s.end
+	s.Endpoint = e.Add(ch.instance, s, ch.state != connectivity.Ready)
+	ch.seat = s
+}
+
+func (s *seat) end(info balancer.DoneInfo) { end(s.Unmeasured(), info) }
 
 func newChild(c *connection, m member) *child {
 	child := &child{ClientConn: c.cc, c: c, member: m, state: connectivity.Connecting}
@@ -55,12 +72,12 @@ func (ch *child) UpdateState(s balancer.State) {
 	switch s.ConnectivityState {
 	case connectivity.Ready:
 		ch.ready.Store(&s.Picker)
-		ch.endpoint.Resume()
+		ch.seat.Resume()
 	case connectivity.TransientFailure:
-		ch.endpoint.Lost()
+		ch.seat.Lost()
 		c.failure = s.Picker
 	default:
-		ch.endpoint.Suspend()
+		ch.seat.Suspend()
 	}
 	c.publish()
 	if s.ConnectivityState == connectivity.Idle {

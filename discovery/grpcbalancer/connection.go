@@ -154,7 +154,7 @@ func (c *connection) configure(cfg *config, common *attributes.Attributes) {
 	monitor.add(target, fresh)
 	fresh.Edit(func(e *core.Edit) {
 		for _, child := range c.children {
-			child.endpoint = e.Add(child.instance, child, child.state != connectivity.Ready)
+			child.sit(e)
 		}
 	})
 }
@@ -174,12 +174,12 @@ func (c *connection) reconcile(s resolver.State) (update, remove []*child) {
 			switch {
 			case old == nil:
 				old = newChild(c, m)
-				old.endpoint = e.Add(m.instance, old, true)
+				old.sit(e)
 				c.states[old.state]++
 				update = append(update, old)
 			case everybody || !same(old.resolved, m.resolved):
 				if !old.instance.Equal(m.instance) {
-					e.Replace(old.endpoint, m.instance)
+					e.Replace(old.seat.Endpoint, m.instance)
 				}
 				old.member = m
 				update = append(update, old)
@@ -188,7 +188,7 @@ func (c *connection) reconcile(s resolver.State) (update, remove []*child) {
 		}
 		for k, old := range c.children {
 			if seen[k] == nil {
-				e.Remove(old.endpoint)
+				e.Remove(old.seat.Endpoint)
 				old.removed = true
 				c.states[old.state]--
 				remove = append(remove, old)

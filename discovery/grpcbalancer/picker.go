@@ -24,11 +24,15 @@ func (p picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		if !ok {
 			break
 		}
-		ready := pick.Endpoint().Value().(*child).ready.Load()
-		result, err := (*ready).Pick(info)
+		seat := pick.Endpoint().Value().(*seat)
+		result, err := (*seat.child.ready.Load()).Pick(info)
 		if err != nil {
 			pick.Done(core.Ignored)
 			continue
+		}
+		if !pick.Measured() && result.Done == nil {
+			result.Done = seat.done
+			return result, nil
 		}
 		c, _ := calls.Get().(*call)
 		if c == nil {
@@ -42,7 +46,7 @@ func (p picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }
 
-// call is one that was picked for and has not ended. It is used again for another one: a
+// call is one that is measured and has not ended. It is used again for another one: a
 // function for each would be an allocation for each.
 type call struct {
 	pick core.Pick
@@ -56,13 +60,17 @@ func (c *call) end(info balancer.DoneInfo) {
 	pick, then := c.pick, c.then
 	c.pick, c.then = core.Pick{}, nil
 	calls.Put(c)
+	end(pick, info)
+	if then != nil {
+		then(info)
+	}
+}
+
+func end(pick core.Pick, info balancer.DoneInfo) {
 	switch result, retryAfter := resultOf(info); result {
 	case core.Overload:
 		pick.Overloaded(retryAfter)
 	default:
 		pick.Done(result)
-	}
-	if then != nil {
-		then(info)
 	}
 }
