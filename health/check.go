@@ -104,9 +104,9 @@ func (c *check) loop(ctx context.Context, after time.Duration, noted func(before
 			late.wait()
 			return
 		}
-		before, now, pause := c.note(start, err)
+		before, now, next := c.note(start, err)
 		noted(before, now)
-		timer.Reset(pause)
+		timer.Reset(time.Until(next))
 	}
 }
 
@@ -165,8 +165,8 @@ func (c *check) safely(ctx context.Context, returned chan<- error) {
 	err = c.run(ctx)
 }
 
-// note stores what a run returned, and returns how long the next one has time.
-func (c *check) note(start time.Time, err error) (before, after Result, pause time.Duration) {
+// note stores what a run returned, and returns when the next one is due.
+func (c *check) note(start time.Time, err error) (before, after Result, next time.Time) {
 	before = c.record.Load().Result
 	end := time.Now()
 	r := before
@@ -191,10 +191,10 @@ func (c *check) note(start time.Time, err error) (before, after Result, pause ti
 	if c.damper.undecided() {
 		interval = c.again
 	}
-	next := start.Add(interval - time.Duration(rand.Float64()*c.jitter*float64(interval)))
+	next = start.Add(interval - time.Duration(rand.Float64()*c.jitter*float64(interval)))
 	if earliest := end.Add(c.again); next.Before(earliest) && !c.watchdog {
 		next = earliest
 	}
 	c.record.Store(&record{r, c.due(next)})
-	return before, r, next.Sub(end)
+	return before, r, next
 }

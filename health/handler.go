@@ -108,7 +108,7 @@ func (h *handler) answer(check string, verbose bool) (int, object) {
 		}
 	}
 	body := object{{"status", status}, {"timestamp", time.Now().UTC().Format(time.RFC3339Nano)}}
-	if !ok {
+	if !ok && check == "" {
 		body = body.with("failing", h.failing(shown))
 	}
 	body = body.withStates(shown)

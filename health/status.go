@@ -61,7 +61,7 @@ func (e *UnreadyError) Error() string {
 	for i, r := range e.Results {
 		b.WriteString([]string{": ", "; "}[min(i, 1)])
 		b.WriteString(r.Name + ": " + r.State.String())
-		if r.Failures > 1 {
+		if r.Failures > 1 && !r.Watchdog {
 			fmt.Fprintf(&b, ", %d in a row", r.Failures)
 		}
 		if r.State == StateOK {

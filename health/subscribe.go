@@ -83,7 +83,7 @@ func (s *Set) Ready(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("health: not ready: %w", context.Cause(ctx)), err)
+			return errors.Join(fmt.Errorf("health: not ready: %w", context.Cause(ctx)), s.Check(ctx))
 		}
 	}
 }
