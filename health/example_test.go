@@ -66,10 +66,9 @@ func ExampleSet_Watch() {
 	defer close(end)
 	go func() {
 		defer beat.Done()
-		for range messages {
-			beat.Beat() // and now it hangs
-			<-end
-		}
+		<-messages
+		beat.Beat() // and now it hangs
+		<-end
 	}()
 	beat.Pause() // until there is a message
 	_ = checks.Ready(context.Background())
