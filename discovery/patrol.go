@@ -42,9 +42,9 @@ type PatrolStatus struct {
 	Err error
 	// Findings is what is wrong, in the order of kinds and members.
 	Findings []Finding
-	// Rounds counts the rounds, and LeaderChanges how often another member led than
-	// before.
-	Rounds, LeaderChanges uint64
+	// Rounds counts the rounds, FailedRounds those without an answer, and LeaderChanges
+	// how often another member led than before.
+	Rounds, FailedRounds, LeaderChanges uint64
 	// LastRound is when the last round ended.
 	LastRound time.Time
 }
@@ -171,9 +171,11 @@ func (p *Patrol) note(now time.Time, r PatrolRound) {
 	if r.LeaderChanged {
 		s.LeaderChanges++
 	}
-	if r.Err == nil {
-		s.Cluster, s.At = r.Cluster, now
+	if r.Err != nil {
+		s.FailedRounds++
+		return
 	}
+	s.Cluster, s.At = r.Cluster, now
 }
 
 // suspect is something that was found in a number of rounds in a row.

@@ -136,7 +136,7 @@ func TestPatrolFindings(t *testing.T) {
 		check  bool // a health check fails for it
 	}{
 		{"unreachable", func(s *script) { s.err = errors.New("connection refused") }, 1, "unreachable: connection refused", true},
-		{"no leader", func(s *script) { s.cluster.Leader = "" }, 1, "no leader: none of 3 members leads", true},
+		{"no leader", func(s *script) { s.cluster.Leader = "" }, 1, "no_leader: none of 3 members leads", true},
 		{"split", func(s *script) { s.cluster.Members[2].Sees = "s2" }, 1, "split: members name s0 and s2 as their leader", true},
 		{"terms", func(s *script) { s.cluster.Members[1].Term = 3 }, 2, "terms: members are in terms 3 and 4", false},
 		{"member down", func(s *script) {
@@ -149,10 +149,10 @@ func TestPatrolFindings(t *testing.T) {
 		}, 1, "member: s1: fails its checks", false},
 		{"lagging", func(s *script) { s.cluster.Members[1].Index -= 1001 }, 2, "lagging: s1: 1001 log entries behind, more than 1000", false},
 		{"slow", func(s *script) { s.cluster.Members[0].Latency = 1100 * time.Millisecond }, 2, "slow: s0: answered after 1.1s, more than 1s", false},
-		{"db size", func(s *script) { s.cluster.Members[0].DBSize = 1800 << 20 }, 1, "db size: s0: database of 1887436800 bytes, 88% of its quota", false},
+		{"db size", func(s *script) { s.cluster.Members[0].DBSize = 1800 << 20 }, 1, "db_size: s0: database of 1887436800 bytes, 88% of its quota", false},
 		{"alarm of a member", func(s *script) { s.cluster.Members[0].Alarms = []string{"NOSPACE", "CORRUPT"} }, 1, "alarm: s0: NOSPACE, CORRUPT", true},
 		{"alarm", func(s *script) { s.cluster.Alarms = []string{"NOSPACE"} }, 1, "alarm: NOSPACE", true},
-		{"no tolerance", func(s *script) { s.cluster.FaultTolerance = 0 }, 1, "no tolerance: of 3 voters none may fail", false},
+		{"no tolerance", func(s *script) { s.cluster.FaultTolerance = 0 }, 1, "no_tolerance: of 3 voters none may fail", false},
 		{"no answer", func(s *script) { s.hangs = true }, 1, "unreachable: discovery: the registry's servers have not answered within 5s: context deadline exceeded", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -264,8 +264,8 @@ func TestPatrolLeaderChanges(t *testing.T) {
 				t.Errorf("step %d, %q: changed is %t", i, leader, got)
 			}
 		}
-		if got := p.Status().LeaderChanges; got != 3 {
-			t.Errorf("%d changes, want 3", got)
+		if st := p.Status(); st.LeaderChanges != 3 || st.Rounds != 10 || st.FailedRounds != 1 {
+			t.Errorf("%d changes in %d rounds, of which %d failed, want 3, 10 and 1", st.LeaderChanges, st.Rounds, st.FailedRounds)
 		}
 	})
 }
@@ -357,7 +357,7 @@ func TestPatrolCritical(t *testing.T) {
 			t.Errorf("without any: %v", err)
 		}
 		err := patrol(t, s, r, discovery.WithCritical(discovery.FindingNoTolerance)).Check(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "no tolerance") || strings.Contains(err.Error(), "no leader") {
+		if err == nil || !strings.Contains(err.Error(), "no_tolerance") || strings.Contains(err.Error(), "no_leader") {
 			t.Errorf("with another: %v", err)
 		}
 	})

@@ -41,7 +41,7 @@ const (
 )
 
 var findingNames = [...]string{
-	"unreachable", "no leader", "split", "terms", "member", "lagging", "slow", "db size", "alarm", "no tolerance",
+	"unreachable", "no_leader", "split", "terms", "member", "lagging", "slow", "db_size", "alarm", "no_tolerance",
 }
 
 // FindingKinds returns all kinds.

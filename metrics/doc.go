@@ -22,7 +22,16 @@
 //	method.End(code, errorType, time.Since(start), exemplar)
 //
 // Resilience policies are given an observer, [Set.Policies], which counts what they
-// decide; [Set.CollectPolicies] shows the state they are in.
+// decide; [Set.CollectPolicies] shows the state they are in. It is the same with
+// discovery, balancers and health: [Set.Discovery], [Set.Fallback], [Set.Balancer] and
+// [Set.Health] are observers, and what is a state is looked up at each scrape:
+//
+//	watcher, err := discovery.NewWatcher(registry, namespace, discovery.WithObserver(set.Discovery()))
+//	set.CollectWatcher(watcher.Status)
+//	set.CollectRegistrar(registrar.Status)
+//	set.CollectPatrol("consul", patrol.Status)
+//	set.CollectHealth(checks)
+//	set.CollectBalancers(monitor.All) // a grpcbalancer.NewMonitor(set.Balancer)
 //
 // It is not a metrics API of its own: what is not about calls is made with
 // client_golang, and [WrapHistogram], [WrapCounter] and [NewGuard] give it the same

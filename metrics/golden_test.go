@@ -98,6 +98,7 @@ func testEveryMetricIsInTheTable(t *testing.T) {
 	defer runGoroutines(t, "in-the-table")()
 	set, reg := newSet(t, metrics.WithSemconvOptIn("rpc/dup"), metrics.WithGRPCMiddlewareNames())
 	exercise(set)
+	exerciseDiscovery(t, set)
 	if err := metrics.RegisterRuntime(reg); err != nil {
 		t.Fatal(err)
 	}

@@ -355,7 +355,7 @@ var (
 	}
 )
 
-var table = []*Metric{
+var table = slices.Concat([]*Metric{
 	&rpcServerCallDuration, &rpcServerActiveCalls, &rpcServerMessagesReceived, &rpcServerMessagesSent,
 	&rpcClientCallDuration, &rpcClientAttemptDuration, &rpcClientActiveCalls, &rpcClientMessagesReceived, &rpcClientMessagesSent,
 	&httpServerRequestDuration, &httpServerActiveRequests,
@@ -365,8 +365,9 @@ var table = []*Metric{
 	&breakerState, &breakerForced, &breakerTransitionsTotal,
 	&attemptsTotal, &callsNotRetriedTotal, &retryBudgetRemaining,
 	&rateLimitTokens, &rateLimitBurst, &fallbacksTotal,
+}, discoveryTable, []*Metric{
 	&oldRPCServerDuration, &oldRPCClientDuration,
 	&grpcServerStarted, &grpcServerHandled, &grpcServerReceived, &grpcServerSent, &grpcServerHandling,
 	&grpcClientStarted, &grpcClientHandled, &grpcClientReceived, &grpcClientSent, &grpcClientHandling,
 	&buildInfo, &goroutinesStarted, &goroutinesEnded, &goroutinesInFlight, &goroutinesLeaked, &goroutinesOldest,
-}
+})

@@ -32,6 +32,13 @@ const (
 	LabelPolicyName = "policy_name"
 	// LabelReason holds why policies refused a call or another attempt.
 	LabelReason = "reason"
+	// LabelService holds the names of services that are found, registered and balanced,
+	// in the label name.
+	LabelService = "service_name"
+	// LabelCheck holds the names of health checks.
+	LabelCheck = "check"
+	// LabelRegistry holds the names of registries that are patrolled.
+	LabelRegistry = "registry"
 )
 
 // Defaults.
@@ -49,6 +56,9 @@ const (
 	DefaultSourceCap     = 50
 	DefaultPolicyNameCap = 200
 	DefaultReasonCap     = 50
+	DefaultServiceCap    = 200
+	DefaultCheckCap      = 100
+	DefaultRegistryCap   = 10
 )
 
 // Numbers of the native histograms: buckets at most 10 % wider than their
@@ -96,6 +106,7 @@ func newConfig(opts []Option) (*config, error) {
 			LabelMethod: DefaultMethodCap, LabelRoute: DefaultRouteCap, LabelServer: DefaultServerCap,
 			LabelErrorType: DefaultErrorTypeCap, LabelSource: DefaultSourceCap,
 			LabelPolicyName: DefaultPolicyNameCap, LabelReason: DefaultReasonCap,
+			LabelService: DefaultServiceCap, LabelCheck: DefaultCheckCap, LabelRegistry: DefaultRegistryCap,
 		},
 		known: map[string][]string{},
 	}

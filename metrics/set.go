@@ -40,7 +40,12 @@ type Set struct {
 	panics      *prometheus.CounterVec
 	panicCounts cache[string, *Counter]
 
-	policies *policies
+	policies   *policies
+	discovery  *discoveries
+	registries *registries
+	balancers  *balancers
+	checks     *checks
+	drained    *prometheus.CounterVec
 
 	descOverflow, descValues, descDropped *prometheus.Desc
 
@@ -86,6 +91,11 @@ func newSet(c *config) *Set {
 	}
 	s.guards = []*Guard{s.methods, s.routes, s.servers, s.errorTypes, s.sources}
 	s.policies = s.newPolicies()
+	s.discovery = s.newDiscoveries()
+	s.registries = s.newRegistries()
+	s.balancers = s.newBalancers()
+	s.checks = s.newChecks()
+	s.drained = s.counters(&drainRequestsTotal)
 	for _, g := range s.guards {
 		for _, v := range c.known[g.label] {
 			g.Allow(normal(g.label, v))
@@ -122,16 +132,21 @@ func (s *Set) Describe(ch chan<- *prometheus.Desc) {
 	ch <- s.descValues
 	ch <- s.descDropped
 	s.policies.describe(ch)
+	for _, d := range s.states() {
+		ch <- d.desc
+	}
 }
 
 // Collect implements prometheus.Collector.
 func (s *Set) Collect(ch chan<- prometheus.Metric) {
+	states := s.lookUp() // before the counters that it adds to
 	for _, c := range s.collectors {
 		c.Collect(ch)
 	}
 	s.collectGuards(ch)
 	s.collectDrops(ch)
 	s.collectPolicies(ch)
+	states.collect(ch)
 }
 
 // family makes a duration metric that is part of s.
