@@ -43,7 +43,7 @@ var layers = []layer{
 
 	{"./ctxutil", list(otelAPI, "./internal/scope", "./internal/semconv"), list(noSDK, noGRPC, noPrometheus), "what a context carries is everybody's, so it must cost nobody a transport or a back end"},
 	{"./logging", list("./ctxutil", "./internal/scope", "./internal/semconv", "go.opentelemetry.io/otel/trace"), list(noSDK, noGRPC, noPrometheus), "a program that only logs gets slog and the API's ids"},
-	{"./metrics", list("./ctxutil", "./resilience", "./internal/semconv", "github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/..."), list(noSDK, noGRPC), "collectors know no transport: gRPC and HTTP share them"},
+	{"./metrics", list("./ctxutil", "./resilience", "./discovery", "./discovery/balancer", "./discovery/multi", "./health", "./internal/semconv", "github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/..."), list(noSDK, noGRPC), "collectors know no transport: gRPC and HTTP share them"},
 
 	{"./resilience/ratelimit/redislimit", list("./resilience", "./resilience/ratelimit", "github.com/redis/go-redis/v9/...", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "the shared limit: a policy that knows its Redis client, and nothing else of the outside"},
 	{"./resilience/policylog", list("./resilience", "./ctxutil"), list(noSDK, noGRPC, noPrometheus), "lines about policies: apart from logging, which would link what policies are made of, and from policies, which write none"},
