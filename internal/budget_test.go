@@ -27,6 +27,7 @@ var linkBudgets = []budget{
 	{"./resilience/policyfile", 11, "those of the policies, and YAML: a package of its own for its sake"},
 	{"./resilience/...", 10, "ctxutil's, gobreaker, and x/time for ratelimit"},
 	{"./drain", 8, "ctxutil's, for the cause of a request that is cut"},
+	{"./health/grpchealth", 6, "gRPC, with x/net, x/text, x/sys, genproto and protobuf: apart, so that health is free of it"},
 	{"./health", 0, "a probe needs nothing"},
 	{"./discovery/consul", 17, "consul/api and what it links: helpers of HashiCorp, hclog with its colors, and coordinates of serf"},
 	{"./discovery/etcd", 25, "etcd's client, which is gRPC, gateway's annotations and zap"},
