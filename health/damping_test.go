@@ -35,12 +35,12 @@ func TestDamping(t *testing.T) {
 					got.WriteByte("-+"[map[bool]int{true: 1}[r.Passing]])
 				}}))
 				d := newDependency(nil)
-				d.as = func(n int) error {
+				d.play(func(n int) error {
 					if n > len(tc.runs) || tc.runs[n-1] == '+' {
 						return nil
 					}
 					return errDown
-				}
+				})
 				add(t, s, "db", d.check)
 				s.Start()
 				time.Sleep(time.Minute * 3)
@@ -98,12 +98,12 @@ func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDependency(nil)
 		began := time.Now()
-		d.as = func(int) error {
+		d.play(func(int) error {
 			if at := time.Since(began); at < 10*time.Minute && int(at/(20*sec))%2 == 1 {
 				return errDown
 			}
 			return nil
-		}
+		})
 		falls := 0
 		s := exact(t, health.WithObserver(health.Observer{StatusChanged: func(c health.StatusChange) {
 			if c.To == health.StatusFailing {
@@ -124,7 +124,7 @@ func TestFlapping(t *testing.T) {
 			t.Errorf("a minute after it: %v", err)
 		}
 		time.Sleep(100 * sec) // twenty intervals of peace
-		d.as = func(n int) error { return map[bool]error{true: errDown}[n%100 < 2] }
+		d.play(func(n int) error { return map[bool]error{true: errDown}[n%100 < 2] })
 		for s.Check(t.Context()) == nil {
 			time.Sleep(ms)
 		}

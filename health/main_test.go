@@ -56,7 +56,7 @@ type dependency struct {
 	began time.Time
 	err   error
 	asked []time.Duration
-	as    func(n int) error // if not nil: of each run, from 1
+	as    func(n int) error // see play
 }
 
 func newDependency(err error) *dependency { return &dependency{began: time.Now(), err: err} }
@@ -65,6 +65,13 @@ func (d *dependency) set(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.err = err
+}
+
+// play sets what each run finds, by its number from 1.
+func (d *dependency) play(as func(n int) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.as = as
 }
 
 func (d *dependency) check(context.Context) error {
