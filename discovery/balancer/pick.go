@@ -18,8 +18,8 @@ type Pick struct {
 
 // Pick chooses an endpoint for a call, which ends with [Pick.Done]. It avoids those
 // endpoints that this call was already sent to, unless there is no other. It reports
-// false if there is none at all. It does not block, allocates nothing, and takes as
-// long for 1,000 endpoints as for 10.
+// false if there is none at all. It allocates nothing, and takes as long for 1,000
+// endpoints as for 10.
 func (b *Balancer) Pick(avoid ...*Endpoint) (Pick, bool) {
 	s, r := b.snap.Load(), rand.Uint64()
 	var start int64
@@ -36,11 +36,24 @@ func (b *Balancer) Pick(avoid ...*Endpoint) (Pick, bool) {
 	}
 	e := s.pick(r, now, avoid)
 	if e == nil {
+		e = b.again(r, avoid)
+	}
+	if e == nil {
 		b.none.Add(1)
 		return Pick{}, false
 	}
 	e.calls.Add(1)
 	return Pick{e, start}, true
+}
+
+// again picks while nothing changes: since the snapshot was made, all of it may have gone
+// out.
+func (b *Balancer) again(r uint64, avoid []*Endpoint) *Endpoint {
+	b.mu.Lock()
+	defer b.unlock()
+	now := b.now()
+	b.rebuild(now)
+	return b.snap.Load().pick(r, now, avoid)
 }
 
 // Endpoint returns the endpoint that was chosen.
