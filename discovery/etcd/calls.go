@@ -17,10 +17,10 @@ import (
 
 // get returns what stands at a key, or nil. It is linearizable: what was written before
 // is seen, and a member that has lost the others does not answer.
-func (r *Registry) get(ctx context.Context, key string) (*mvccpb.KeyValue, error) {
-	resp, err := r.kv.Range(ctx, &pb.RangeRequest{Key: []byte(key)})
+func (b *Backend) get(ctx context.Context, key string) (*mvccpb.KeyValue, error) {
+	resp, err := b.kv.Range(ctx, &pb.RangeRequest{Key: []byte(key)})
 	if err != nil {
-		return nil, r.fault(ctx, "get "+key, err)
+		return nil, b.fault(ctx, "get "+key, err)
 	}
 	if len(resp.Kvs) == 0 {
 		return nil, nil
@@ -31,25 +31,25 @@ func (r *Registry) get(ctx context.Context, key string) (*mvccpb.KeyValue, error
 // list returns what stands below a prefix, in the order of keys, and the revision at
 // which it did. It is linearizable: a list replaces all that is known, so that it must
 // not be that of a member which has lost the others.
-func (r *Registry) list(ctx context.Context, prefix string) ([]*mvccpb.KeyValue, int64, error) {
-	resp, err := r.kv.Range(ctx, &pb.RangeRequest{Key: []byte(prefix), RangeEnd: rangeEnd(prefix)}, maxMessage)
+func (b *Backend) list(ctx context.Context, prefix string) ([]*mvccpb.KeyValue, int64, error) {
+	resp, err := b.kv.Range(ctx, &pb.RangeRequest{Key: []byte(prefix), RangeEnd: rangeEnd(prefix)}, maxMessage)
 	if err != nil {
-		return nil, 0, r.fault(ctx, "list "+prefix, err)
+		return nil, 0, b.fault(ctx, "list "+prefix, err)
 	}
 	return resp.Kvs, resp.Header.GetRevision(), nil
 }
 
 // put writes a value that ends with its lease. etcd refuses one that is over: the error
 // is [rpctypes.ErrLeaseNotFound].
-func (r *Registry) put(ctx context.Context, key string, value []byte, lease int64) error {
-	_, err := r.kv.Put(ctx, &pb.PutRequest{Key: []byte(key), Value: value, Lease: lease})
-	return r.fault(ctx, "put "+key, err)
+func (b *Backend) put(ctx context.Context, key string, value []byte, lease int64) error {
+	_, err := b.kv.Put(ctx, &pb.PutRequest{Key: []byte(key), Value: value, Lease: lease})
+	return b.fault(ctx, "put "+key, err)
 }
 
 // unchanged makes a change if the key is still as it was at a revision, and reports
 // whether it was.
-func (r *Registry) unchanged(ctx context.Context, key string, revision int64, change *pb.RequestOp) (bool, error) {
-	resp, err := r.kv.Txn(ctx, &pb.TxnRequest{
+func (b *Backend) unchanged(ctx context.Context, key string, revision int64, change *pb.RequestOp) (bool, error) {
+	resp, err := b.kv.Txn(ctx, &pb.TxnRequest{
 		Compare: []*pb.Compare{{
 			Key: []byte(key), Target: pb.Compare_MOD, Result: pb.Compare_EQUAL,
 			TargetUnion: &pb.Compare_ModRevision{ModRevision: revision},
@@ -57,7 +57,7 @@ func (r *Registry) unchanged(ctx context.Context, key string, revision int64, ch
 		Success: []*pb.RequestOp{change},
 	})
 	if err != nil {
-		return false, r.fault(ctx, "change "+key, err)
+		return false, b.fault(ctx, "change "+key, err)
 	}
 	return resp.Succeeded, nil
 }
@@ -76,43 +76,43 @@ func deleteOp(key string) *pb.RequestOp {
 
 // grant returns a new lease and for how many seconds it is, which may be more than asked
 // for: etcd has a shortest time, of one and a half elections.
-func (r *Registry) grant(ctx context.Context, seconds int64) (lease, granted int64, err error) {
-	resp, err := r.lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: seconds})
+func (b *Backend) grant(ctx context.Context, seconds int64) (lease, granted int64, err error) {
+	resp, err := b.lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: seconds})
 	if err != nil {
-		return 0, 0, r.fault(ctx, "grant a lease", err)
+		return 0, 0, b.fault(ctx, "grant a lease", err)
 	}
 	if resp.Error != "" {
-		return 0, 0, r.fault(ctx, "grant a lease", errors.New(resp.Error))
+		return 0, 0, b.fault(ctx, "grant a lease", errors.New(resp.Error))
 	}
 	return resp.ID, resp.TTL, nil
 }
 
 // renew returns for how many seconds the lease is again. The error of one that is over
 // is [rpctypes.ErrLeaseNotFound].
-func (r *Registry) renew(ctx context.Context, lease int64) (seconds int64, err error) {
+func (b *Backend) renew(ctx context.Context, lease int64) (seconds int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream: there is no call for one renewal
-	stream, err := r.lease.LeaseKeepAlive(ctx)
+	stream, err := b.lease.LeaseKeepAlive(ctx)
 	if err == nil {
 		err = stream.Send(&pb.LeaseKeepAliveRequest{ID: lease})
 	}
 	if err != nil && stream == nil {
-		return 0, r.fault(ctx, "renew a lease", err)
+		return 0, b.fault(ctx, "renew a lease", err)
 	}
 	resp, err := stream.Recv() // it knows why Send failed, too
 	if err == nil && resp.TTL <= 0 {
 		err = rpctypes.ErrLeaseNotFound
 	}
 	if err != nil {
-		return 0, r.fault(ctx, "renew a lease", err)
+		return 0, b.fault(ctx, "renew a lease", err)
 	}
 	return resp.TTL, nil
 }
 
 // revoke ends a lease, and takes what has it away. It is no error if it is over.
-func (r *Registry) revoke(ctx context.Context, lease int64) error {
-	_, err := r.lease.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: lease})
-	if err = r.fault(ctx, "revoke a lease", err); errors.Is(err, rpctypes.ErrLeaseNotFound) {
+func (b *Backend) revoke(ctx context.Context, lease int64) error {
+	_, err := b.lease.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: lease})
+	if err = b.fault(ctx, "revoke a lease", err); errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return nil
 	}
 	return err

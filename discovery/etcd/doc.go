@@ -2,7 +2,7 @@
 
 // Package etcd registers instances in etcd and watches them there.
 //
-//	registry, err := etcd.FromEnv() // ETCD_ENDPOINTS, ETCDCTL_…
+//	registry, err := etcd.FromEnv(discovery.NewSettings(os.LookupEnv)) // ETCD_ENDPOINTS, ETCDCTL_…
 //	defer registry.Close()
 //	registrar, err := discovery.NewRegistrar(registry, namespace, discovery.Instance{Service: "order", Address: "10.0.0.7:8443"})
 //	watcher, err := discovery.NewWatcher(registry, namespace)
@@ -23,26 +23,6 @@
 // Every key that is found is parsed, and its parts are compared with those of the
 // value. What does not agree is reported as malformed, and never shown.
 //
-// # Settings
-//
-// The names are those of etcdctl. The environment wins over the file, options win over
-// both.
-//
-//	endpoints                 ETCD_ENDPOINTS, ETCDCTL_ENDPOINTS     http://127.0.0.1:2379
-//	prefix                                                          fairlead
-//	user                      ETCDCTL_USER                          may be name:password
-//	password                  ETCDCTL_PASSWORD
-//	cacert, cert, key         ETCDCTL_CACERT, …_CERT, …_KEY         files, in PEM
-//	insecure-skip-tls-verify  ETCDCTL_INSECURE_SKIP_TLS_VERIFY      false
-//	insecure-transport        ETCDCTL_INSECURE_TRANSPORT            false
-//	dial-timeout              ETCDCTL_DIAL_TIMEOUT                  3s
-//	keepalive-time            ETCDCTL_KEEPALIVE_TIME                10s
-//	keepalive-timeout         ETCDCTL_KEEPALIVE_TIMEOUT             3s
-//
-// Other than for etcdctl, an endpoint without a scheme is one with TLS: http:// or
-// insecure-transport says otherwise. The files of a certificate and its key are read
-// for each connection, so that they can be renewed.
-//
 // # Permissions
 //
 // With authentication, a process that registers needs a role with readwrite permission on
@@ -51,7 +31,7 @@
 //	etcdctl role grant-permission order-prod readwrite fairlead/prod/ --prefix=true
 //
 // That is also what keeps environments apart against those who mean harm; the package
-// keeps apart those who do not. [Registry.Inspect] needs a user, and no permission.
+// keeps apart those who do not. [Backend.Inspect] needs a user, and no permission.
 //
 // # Decisions
 //
@@ -61,10 +41,12 @@
 //     same reason.
 //   - A watch begins at the revision behind its list, so that nothing falls in between.
 //     Whatever ends it, a broken connection, a compaction, a token, is an error of
-//     Next, and the next one lists again: there is no revision to keep for later. etcd's
-//     own watcher goes on by itself instead, and says nothing for as long as it cannot.
-//   - All watches share one stream of etcd's client: tens of thousands of streams would
-//     cost the servers more than what they are for.
+//     Next, and the next one lists again: there is no revision to keep for later. The
+//     watcher of etcd's client goes on by itself instead, and says nothing for as long as
+//     it cannot; that is why this package has its own.
+//   - All watches share one stream, for which each process would otherwise cost the
+//     servers as much again as for its connection. What was not collected yet is kept
+//     once for each key, however often it changes.
 //   - A registration keeps its lease until that is over, or another time to live is asked
 //     for. A call that failed half-way has left the same lease that the next one uses,
 //     and no value is put without one. A key whose lease is another's is left to it.
@@ -73,10 +55,10 @@
 //     etcd's election timeout: what was granted is returned.
 //   - Deregister revokes the lease. What a successor for the same address has put in
 //     place meanwhile stays.
+//   - TLS, unless an endpoint begins with http:// ([WithEndpoints]).
 //   - The client logs nothing, connects again within 2 s of etcd's return, repeats no
 //     call but one whose token has expired, and is asked for a token once and not for
-//     each stream. With [NewWithClient] that is up to whoever made it; see
-//     [WithKeepAlive].
+//     each stream. With [NewWithClient] that is up to whoever made it.
 //
 // # What it is not
 //
@@ -87,5 +69,6 @@
 //
 // # Concurrency
 //
-// A [Registry] is safe for concurrent use, and starts no goroutine besides its client's.
+// A [Backend] is safe for concurrent use, and starts no goroutine besides
+// its client's but one, which reads the stream of watches while there are any.
 package etcd

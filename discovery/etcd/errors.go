@@ -21,25 +21,25 @@ var ErrBehind = errors.New("etcd: the watch begins before the list")
 // fault says what was tried, and what can be done about the error if that is known. The
 // errors of etcd (package rpctypes) and of contexts can be found in it. It returns nil for
 // nil.
-func (r *Registry) fault(ctx context.Context, what string, err error) error {
+func (b *Backend) fault(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	err = rpctypes.Error(err)
 	if code := status.Code(err); ctx.Err() != nil && (code == codes.DeadlineExceeded || code == codes.Canceled) {
-		return fmt.Errorf("etcd: %s: no answer from %s: %w", what, strings.Join(r.client.Endpoints(), ", "), ctx.Err())
+		return fmt.Errorf("etcd: %s: no answer from %s: %w", what, strings.Join(b.client.Endpoints(), ", "), ctx.Err())
 	}
-	if hint := r.hint(err); hint != "" {
+	if hint := b.hint(err); hint != "" {
 		return fmt.Errorf("etcd: %s: %w (%s)", what, err, hint)
 	}
 	return fmt.Errorf("etcd: %s: %w", what, err)
 }
 
 // hint returns what to do about an error that setting something right will end.
-func (r *Registry) hint(err error) string {
+func (b *Backend) hint(err error) string {
 	switch {
 	case errors.Is(err, rpctypes.ErrPermissionDenied):
-		return fmt.Sprintf("the user needs a role with readwrite permission on the prefix %q", r.keys.prefix+"/")
+		return fmt.Sprintf("the user needs a role with readwrite permission on the prefix %q", b.keys.prefix+"/")
 	case errors.Is(err, rpctypes.ErrUserEmpty):
 		return "etcd wants to know who is calling: set a user and a password"
 	case errors.Is(err, rpctypes.ErrNoSpace):

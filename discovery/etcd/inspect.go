@@ -31,19 +31,19 @@ type answer struct {
 // the same time, and one of them for the members. A member that is reached at none of the
 // endpoints was not asked, and its health is unknown: set all of them. An endpoint that
 // does not answer and is no member's is listed by its address, and counts for nothing.
-func (r *Registry) Inspect(ctx context.Context) (discovery.Cluster, error) {
-	answers := make([]answer, len(r.client.Endpoints()))
+func (b *Backend) Inspect(ctx context.Context) (discovery.Cluster, error) {
+	answers := make([]answer, len(b.client.Endpoints()))
 	var members *pb.MemberListResponse
 	var listErr error
 	var wg sync.WaitGroup
-	for i, endpoint := range r.client.Endpoints() {
-		wg.Go(func() { answers[i] = r.ask(ctx, endpoint) })
+	for i, endpoint := range b.client.Endpoints() {
+		wg.Go(func() { answers[i] = b.ask(ctx, endpoint) })
 	}
 	// Not linearizable: it is most wanted when there is no leader.
-	wg.Go(func() { members, listErr = r.cluster.MemberList(ctx, &pb.MemberListRequest{}) })
+	wg.Go(func() { members, listErr = b.cluster.MemberList(ctx, &pb.MemberListRequest{}) })
 	wg.Wait()
 	if listErr != nil && !slices.ContainsFunc(answers, func(a answer) bool { return a.status != nil }) {
-		errs := []error{r.fault(ctx, "list members", listErr)}
+		errs := []error{b.fault(ctx, "list members", listErr)}
 		for _, a := range answers {
 			errs = append(errs, a.err)
 		}
@@ -53,10 +53,10 @@ func (r *Registry) Inspect(ctx context.Context) (discovery.Cluster, error) {
 }
 
 // ask asks one endpoint, on a connection of its own.
-func (r *Registry) ask(ctx context.Context, endpoint string) answer {
+func (b *Backend) ask(ctx context.Context, endpoint string) answer {
 	start := time.Now()
 	a := answer{endpoint: endpoint}
-	conn, err := r.client.Dial(endpoint)
+	conn, err := b.client.Dial(endpoint)
 	if err == nil {
 		defer func() { _ = conn.Close() }()
 		a.status, err = pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})

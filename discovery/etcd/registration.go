@@ -18,7 +18,7 @@ import (
 // one attempt to the next: whatever has become of a call that failed, the next one
 // writes the same with the same lease.
 type registration struct {
-	r   *Registry
+	b   *Backend
 	in  discovery.Instance
 	key string
 
@@ -42,12 +42,12 @@ func (g *registration) Register(ctx context.Context, ttl time.Duration, h discov
 		return 0, err
 	}
 	// A value never comes without its lease, and so never outlives it.
-	if err := g.known(g.r.put(ctx, g.key, value, g.lease)); err != nil {
+	if err := g.known(g.b.put(ctx, g.key, value, g.lease)); err != nil {
 		return 0, err
 	}
 	// The key has the new lease: to end the old ones takes nothing away. If that fails,
 	// they end by themselves.
-	g.old = slices.DeleteFunc(g.old, func(l int64) bool { return g.r.revoke(ctx, l) == nil })
+	g.old = slices.DeleteFunc(g.old, func(l int64) bool { return g.b.revoke(ctx, l) == nil })
 	return granted, nil
 }
 
@@ -62,12 +62,12 @@ func (g *registration) hold(ctx context.Context, seconds int64) (time.Duration, 
 		g.old, g.lease = append(g.old, g.lease), 0
 	}
 	if g.lease != 0 {
-		granted, err := g.r.renew(ctx, g.lease)
+		granted, err := g.b.renew(ctx, g.lease)
 		if !errors.Is(g.known(err), rpctypes.ErrLeaseNotFound) {
 			return time.Duration(granted) * time.Second, err
 		}
 	}
-	lease, granted, err := g.r.grant(ctx, seconds)
+	lease, granted, err := g.b.grant(ctx, seconds)
 	if err != nil {
 		return 0, err
 	}
@@ -87,14 +87,14 @@ func (g *registration) known(err error) error {
 // place of this one's, for the same address, is that one's to keep up: this one keeps
 // its lease, and nothing else. One for another address is [discovery.ErrDuplicateID].
 func (g *registration) Heartbeat(ctx context.Context, h discovery.Health) (time.Duration, error) {
-	kv, err := g.r.get(ctx, g.key)
+	kv, err := g.b.get(ctx, g.key)
 	if err != nil {
 		return 0, err
 	}
 	if kv == nil {
 		return 0, g.unknown("no entry")
 	}
-	in, err := g.r.keys.read(kv)
+	in, err := g.b.keys.read(kv)
 	switch {
 	case err != nil:
 		return 0, g.unknown(err.Error())
@@ -109,7 +109,7 @@ func (g *registration) Heartbeat(ctx context.Context, h discovery.Health) (time.
 	if lease == 0 {
 		lease = kv.Lease
 	}
-	seconds, err := g.r.renew(ctx, lease)
+	seconds, err := g.b.renew(ctx, lease)
 	if errors.Is(g.known(err), rpctypes.ErrLeaseNotFound) {
 		return 0, g.unknown("its lease is over")
 	}
@@ -121,7 +121,7 @@ func (g *registration) Heartbeat(ctx context.Context, h discovery.Health) (time.
 		if err != nil {
 			return 0, err
 		}
-		same, err := g.r.unchanged(ctx, g.key, kv.ModRevision, putOp(g.key, value, lease))
+		same, err := g.b.unchanged(ctx, g.key, kv.ModRevision, putOp(g.key, value, lease))
 		if err := g.known(err); err != nil {
 			return 0, err
 		}
@@ -138,14 +138,14 @@ func (g *registration) unknown(why string) error {
 
 // Lookup implements [discovery.Registration].
 func (g *registration) Lookup(ctx context.Context) (discovery.Instance, error) {
-	kv, err := g.r.get(ctx, g.key)
+	kv, err := g.b.get(ctx, g.key)
 	if err != nil {
 		return discovery.Instance{}, err
 	}
 	if kv == nil {
 		return discovery.Instance{}, g.unknown("no entry")
 	}
-	in, err := g.r.keys.read(kv)
+	in, err := g.b.keys.read(kv)
 	if err != nil {
 		return discovery.Instance{}, g.unknown(err.Error())
 	}
@@ -160,13 +160,13 @@ func (g *registration) Deregister(ctx context.Context) error {
 	if g.lease != 0 {
 		leases = append(leases, g.lease)
 	}
-	kv, err := g.r.get(ctx, g.key)
+	kv, err := g.b.get(ctx, g.key)
 	if err != nil {
 		return err
 	}
 	if kv != nil && (kv.Lease == 0 || len(leases) == 0) {
-		if in, err := g.r.keys.read(kv); err == nil && in.Address == g.in.Address {
-			same, err := g.r.unchanged(ctx, g.key, kv.ModRevision, deleteOp(g.key))
+		if in, err := g.b.keys.read(kv); err == nil && in.Address == g.in.Address {
+			same, err := g.b.unchanged(ctx, g.key, kv.ModRevision, deleteOp(g.key))
 			if err != nil {
 				return err
 			}
@@ -178,7 +178,7 @@ func (g *registration) Deregister(ctx context.Context) error {
 	// Its own entry goes with its lease, and one that an earlier call is still writing
 	// cannot come any more.
 	for _, lease := range leases {
-		if err := g.r.revoke(ctx, lease); err != nil {
+		if err := g.b.revoke(ctx, lease); err != nil {
 			return err
 		}
 	}

@@ -3,95 +3,112 @@
 package etcd
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"os"
+	"strconv"
 	"strings"
 
 	"github.com/fairlead-go/fairlead/discovery"
 )
 
-// settingsOptions reads the settings, under the names that etcdctl has for its flags and
-// variables, and returns what they mean. See
-// https://github.com/etcd-io/etcd/blob/main/etcdctl/README.md.
-func settingsOptions(s *discovery.Settings) ([]Option, error) {
-	endpoints := s.List("endpoints", DefaultEndpoint, "ETCD_ENDPOINTS", "ETCDCTL_ENDPOINTS")
-	prefix := s.String("prefix", DefaultPrefix)
-	user := s.Secret("user", "ETCDCTL_USER") // it may have the password behind it
-	password := s.Secret("password", "ETCDCTL_PASSWORD")
-	files := tlsFiles{
-		ca:   s.String("cacert", "", "ETCDCTL_CACERT"),
-		cert: s.String("cert", "", "ETCDCTL_CERT"),
-		key:  s.String("key", "", "ETCDCTL_KEY"),
-		any:  s.Bool("insecure-skip-tls-verify", false, "ETCDCTL_INSECURE_SKIP_TLS_VERIFY"),
+// The names of the settings, as in a configuration file and in [Backend.Settings]. They
+// are those of etcdctl's flags.
+const (
+	setEndpoints        = "endpoints"
+	setPrefix           = "prefix"
+	setUser             = "user"
+	setPassword         = "password"
+	setCA               = "cacert"
+	setCert             = "cert"
+	setKey              = "key"
+	setNoVerify         = "insecure-skip-tls-verify"
+	setPlaintext        = "insecure-transport"
+	setConnectTimeout   = "dial-timeout"
+	setKeepAliveTime    = "keepalive-time"
+	setKeepAliveTimeout = "keepalive-timeout"
+)
+
+const (
+	sourceDefault = "default"
+	sourceOption  = "option"
+)
+
+// FromEnv returns a back end with the settings that etcdctl takes from the environment,
+// or else those of the file that the settings were given. Options win over both.
+//
+//	settings := discovery.NewSettings(os.LookupEnv)
+//	registry, err := etcd.FromEnv(settings)
+//
+//	variable                           in a file
+//	ETCD_ENDPOINTS, ETCDCTL_ENDPOINTS  endpoints, with commas between them
+//	                                   prefix
+//	ETCDCTL_USER                       user, which may be "name:password"
+//	ETCDCTL_PASSWORD                   password
+//	ETCDCTL_CACERT                     cacert, a file in PEM
+//	ETCDCTL_CERT                       cert, a file in PEM
+//	ETCDCTL_KEY                        key, a file in PEM
+//	ETCDCTL_INSECURE_SKIP_TLS_VERIFY   insecure-skip-tls-verify
+//	ETCDCTL_INSECURE_TRANSPORT         insecure-transport: no TLS without a scheme
+//	ETCDCTL_DIAL_TIMEOUT               dial-timeout
+//	ETCDCTL_KEEPALIVE_TIME             keepalive-time
+//	ETCDCTL_KEEPALIVE_TIMEOUT          keepalive-timeout
+//
+// Other than for etcdctl, an endpoint without a scheme is one with TLS, unless
+// insecure-transport says otherwise. The files of a certificate and its key are read for
+// each connection, so that they can be renewed. See
+// https://github.com/etcd-io/etcd/blob/main/etcdctl/README.md. Values that make no sense,
+// and values of the file that nobody asked for by then, are errors.
+func FromEnv(s *discovery.Settings, opts ...Option) (*Backend, error) {
+	c := defaultConfig()
+	c.endpoints = s.List(setEndpoints, DefaultEndpoint, "ETCD_ENDPOINTS", "ETCDCTL_ENDPOINTS")
+	c.prefix = s.String(setPrefix, c.prefix)
+	c.user = s.Secret(setUser, "ETCDCTL_USER") // the password may be behind it
+	c.password = s.Secret(setPassword, "ETCDCTL_PASSWORD")
+	c.files = tlsFiles{
+		ca:       s.String(setCA, "", "ETCDCTL_CACERT"),
+		cert:     s.String(setCert, "", "ETCDCTL_CERT"),
+		key:      s.String(setKey, "", "ETCDCTL_KEY"),
+		noVerify: s.Bool(setNoVerify, false, "ETCDCTL_INSECURE_SKIP_TLS_VERIFY"),
 	}
-	plaintext := s.Bool("insecure-transport", false, "ETCDCTL_INSECURE_TRANSPORT")
-	connectTimeout := s.Duration("dial-timeout", DefaultConnectTimeout, "ETCDCTL_DIAL_TIMEOUT")
-	keepAliveTime := s.Duration("keepalive-time", DefaultKeepAliveTime, "ETCDCTL_KEEPALIVE_TIME")
-	keepAliveTimeout := s.Duration("keepalive-timeout", DefaultKeepAliveTimeout, "ETCDCTL_KEEPALIVE_TIMEOUT")
-	tlsConfig, err := files.config()
-	if err := errors.Join(s.Err(), err); err != nil {
-		return nil, err
+	c.plaintext = s.Bool(setPlaintext, false, "ETCDCTL_INSECURE_TRANSPORT")
+	c.connectTimeout = s.Duration(setConnectTimeout, c.connectTimeout, "ETCDCTL_DIAL_TIMEOUT")
+	c.keepAliveTime = s.Duration(setKeepAliveTime, c.keepAliveTime, "ETCDCTL_KEEPALIVE_TIME")
+	c.keepAliveTimeout = s.Duration(setKeepAliveTimeout, c.keepAliveTimeout, "ETCDCTL_KEEPALIVE_TIMEOUT")
+	for _, setting := range s.All() {
+		c.sources[setting.Name] = setting.Source
 	}
-	opts := []Option{
-		WithEndpoints(endpoints...), WithPrefix(prefix),
-		WithConnectTimeout(connectTimeout), WithKeepAlive(keepAliveTime, keepAliveTimeout),
+	if err := s.Err(); err != nil {
+		c.errs = append(c.errs, err)
 	}
-	if name, secret, ok := strings.Cut(user, ":"); ok && password == "" {
-		user, password = name, secret
-	}
-	if user != "" || password != "" {
-		opts = append(opts, WithUser(user, password))
-	}
-	if tlsConfig != nil {
-		opts = append(opts, WithTLS(tlsConfig))
-	}
-	if plaintext {
-		opts = append(opts, withPlaintext())
-	}
-	return opts, nil
+	return newBackend(c, opts)
 }
 
-// tlsFiles is what etcdctl can be told about TLS.
-type tlsFiles struct {
-	ca, cert, key string
-	any           bool // no verification of who is there
+// row returns the effective value of a setting.
+func (c *config) row(name, value string) discovery.Setting {
+	source := c.sources[name]
+	if source == "" {
+		source = sourceDefault
+	}
+	return discovery.Setting{Name: name, Value: value, Source: source}
 }
 
-// config returns nil if nothing was told.
-func (f tlsFiles) config() (*tls.Config, error) {
-	if f == (tlsFiles{}) {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: f.any} //nolint:gosec // asked for by name
-	if f.ca != "" {
-		pem, err := os.ReadFile(f.ca)
-		if err != nil {
-			return nil, fmt.Errorf("etcd: cacert: %w", err)
+// given returns what is known of a client that was given.
+func (c *config) given() []discovery.Setting {
+	return []discovery.Setting{c.row(setEndpoints, strings.Join(c.endpoints, ",")), c.row(setPrefix, c.prefix)}
+}
+
+// settings returns the effective values.
+func (c *config) settings() []discovery.Setting {
+	secret := func(name, value string) discovery.Setting {
+		if value != "" {
+			value = "(set)"
 		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("etcd: cacert %q: must have certificates in PEM", f.ca)
-		}
+		return c.row(name, value)
 	}
-	if (f.cert == "") != (f.key == "") {
-		return nil, fmt.Errorf("etcd: cert %q, key %q: must be set together", f.cert, f.key)
+	return []discovery.Setting{
+		c.row(setEndpoints, strings.Join(c.endpoints, ",")), c.row(setPrefix, c.prefix),
+		secret(setUser, c.user), secret(setPassword, c.password),
+		c.row(setCA, c.files.ca), c.row(setCert, c.files.cert), c.row(setKey, c.files.key),
+		c.row(setNoVerify, strconv.FormatBool(c.tls != nil && c.tls.InsecureSkipVerify)), c.row(setPlaintext, strconv.FormatBool(c.plaintext)),
+		c.row(setConnectTimeout, c.connectTimeout.String()),
+		c.row(setKeepAliveTime, c.keepAliveTime.String()), c.row(setKeepAliveTimeout, c.keepAliveTimeout.String()),
 	}
-	if f.cert != "" {
-		// Read for each connection: certificates are renewed while processes run.
-		load := func() (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-			if err != nil {
-				return nil, fmt.Errorf("etcd: cert %q, key %q: %w", f.cert, f.key, err)
-			}
-			return &pair, nil
-		}
-		if _, err := load(); err != nil {
-			return nil, err
-		}
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
-	}
-	return c, nil
 }
