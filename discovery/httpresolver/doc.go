@@ -26,10 +26,11 @@
 //	the caller canceled                    says nothing
 //	the caller's deadline passed           counts if it was patient (WithPatience)
 //
-// A request waits only for the very first answer of the registry (WithWait). After that it
-// fails at once if there is no instance, with an error that says why and matches
-// [discovery.ErrNoInstances], [discovery.ErrNotAnswered] or [discovery.ErrStale]; a registry
-// that is away is no reason, since the watcher goes on with what it knows.
+// A request waits only for the very first answer of the registry, and only while the
+// resolver is new ([WithWait]). After that it fails at once if there is no instance, with an
+// error that says why and matches [discovery.ErrNoInstances], [discovery.ErrNotAnswered] or
+// [discovery.ErrStale]. A registry that is away is no reason for that: the watcher goes on
+// with what it knows.
 //
 // # Decisions
 //
@@ -51,7 +52,7 @@
 //
 // # Cost
 //
-// Seven allocations a request, and no goroutine. The watch is one goroutine for all of a
+// Six allocations a request, and no goroutine. The watch is one goroutine for all of a
 // process's clients of a service.
 //
 // # Concurrency

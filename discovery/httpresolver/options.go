@@ -14,7 +14,8 @@ import (
 
 // The defaults.
 const (
-	// DefaultWait is how long a request waits for the first answer of the registry.
+	// DefaultWait is for how long after [New] requests wait for the first answer of the
+	// registry.
 	DefaultWait = 5 * time.Second
 	// DefaultPatience is how long an instance has to answer before it is to blame for a
 	// deadline of the caller's.
@@ -70,9 +71,9 @@ func WithFilter(f func(*discovery.Instance) bool) Option {
 	return option(func(c *config) { c.filter = f })
 }
 
-// WithWait sets how long a request waits at the most for the first answer of the
-// registry, within its own deadline; 0 is not at all. Once there was one, no request
-// waits. The default is [DefaultWait].
+// WithWait sets for how long after [New] requests wait for the first answer of the
+// registry, within their own deadlines; 0 is not at all. Once there was one, or it has
+// been long enough, no request waits. The default is [DefaultWait].
 func WithWait(d time.Duration) Option {
 	return option(func(c *config) { c.wait = d })
 }

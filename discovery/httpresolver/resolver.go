@@ -3,6 +3,7 @@
 package httpresolver
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -37,13 +38,21 @@ type Resolver struct {
 	balancer *balancer.Balancer
 	sub      *discovery.Subscription
 	tls      atomic.Bool // TLSConfig was asked for
+	waitTill time.Time   // for the first answer
 
 	answered chan struct{} // closed when the registry, or a store, has said something
 	closed   chan struct{}
 	once     sync.Once
 
+	latest  atomic.Pointer[state]
 	version uint64 // of the instances that the balancer has; belongs to notify
 	known   bool   // answered is closed; belongs to notify
+}
+
+// state is what the balancer was told last.
+type state struct {
+	snapshot *discovery.Snapshot
+	chosen   int // instances that passed the filter
 }
 
 // New returns a resolver for one service, and begins to watch it: with the process's one
@@ -59,7 +68,7 @@ func New(service string, watcher *discovery.Watcher, opts ...Option) (*Resolver,
 	}
 	r := &Resolver{
 		config: c, query: discovery.Query{Namespace: watcher.Namespace(), Service: service},
-		balancer: b, answered: make(chan struct{}), closed: make(chan struct{}),
+		balancer: b, answered: make(chan struct{}), closed: make(chan struct{}), waitTill: time.Now().Add(c.wait),
 	}
 	if r.sub, err = watcher.Subscribe(r.query, r.notify); err != nil {
 		return nil, fmt.Errorf("httpresolver: %w", err)
@@ -92,10 +101,17 @@ func (r *Resolver) Close() {
 
 // notify runs on the goroutine of the watch.
 func (r *Resolver) notify(s *discovery.Snapshot) {
+	st := &state{snapshot: s}
+	if before := r.latest.Load(); before != nil {
+		st.chosen = before.chosen
+	}
 	if s.Version != r.version {
 		r.version = s.Version
-		r.balancer.Update(r.chosen(s.Instances))
+		set := r.chosen(s.Instances)
+		r.balancer.Update(set)
+		st.chosen = set.Len()
 	}
+	r.latest.Store(st)
 	if s.Origin != discovery.OriginNone && !r.known {
 		r.known = true
 		close(r.answered)
@@ -136,37 +152,54 @@ func (r *Resolver) check(u *url.URL) error {
 	}
 }
 
-// ready waits until something is known of the service.
+// ready waits until something is known of the service, or it has been long enough.
 func (r *Resolver) ready(ctx context.Context) error {
 	select {
 	case <-r.answered:
 		return nil
 	default:
 	}
-	if r.wait == 0 {
-		return r.problem()
-	}
-	timer := time.NewTimer(r.wait)
+	timer := time.NewTimer(time.Until(r.waitTill))
 	defer timer.Stop()
 	select {
 	case <-r.answered:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w (%w)", r.problem(), context.Cause(ctx))
+		return fmt.Errorf("%w (%w)", cmp.Or(r.problem(), discovery.ErrNotAnswered), context.Cause(ctx))
 	case <-timer.C:
-		return fmt.Errorf("%w (waited for %v)", r.problem(), r.wait)
+		return r.problem()
 	case <-r.closed:
 		return fmt.Errorf("httpresolver: %s: %w", r.query, discovery.ErrClosed)
 	}
 }
 
+// pick returns an instance, or why there is none.
+func (r *Resolver) pick(avoid []*balancer.Endpoint) (balancer.Pick, error) {
+	for {
+		if pick, ok := r.balancer.Pick(avoid...); ok {
+			return pick, nil
+		}
+		if err := r.problem(); err != nil {
+			return balancer.Pick{}, err
+		} // else they came in between
+	}
+}
+
 // problem says why there is no instance.
 func (r *Resolver) problem() error {
-	s := r.sub.Snapshot()
-	if err := s.Problem(); err != nil {
-		return fmt.Errorf("httpresolver: %w", err)
+	st := r.latest.Load()
+	if st == nil {
+		s := r.sub.Snapshot()
+		st = &state{s, s.Instances.Len()}
 	}
-	return fmt.Errorf("httpresolver: %w of %s pass the filter: there are %d that do not", discovery.ErrNoInstances, r.query, s.Instances.Len())
+	switch err := st.snapshot.Problem(); {
+	case err != nil:
+		return fmt.Errorf("httpresolver: %w", err)
+	case st.chosen == 0:
+		return fmt.Errorf("httpresolver: %w of %s pass the filter: there are %d that do not", discovery.ErrNoInstances, r.query, st.snapshot.Instances.Len())
+	default:
+		return nil
+	}
 }
 
 // unpicked tells that a request fails for want of an instance, and closes its body, which

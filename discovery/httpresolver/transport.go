@@ -60,11 +60,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if !ok {
 			break
 		}
-		pick, ok := r.balancer.Pick(tried[:n]...)
+		pick, err := r.pick(tried[:n])
 		switch {
-		case !ok && n == 0:
-			return nil, r.unpicked(req, r.problem())
-		case !ok, slices.Contains(tried[:n], pick.Endpoint()): // there is no other
+		case err != nil && n == 0:
+			return nil, r.unpicked(req, err)
+		case err != nil, slices.Contains(tried[:n], pick.Endpoint()): // there is no other
 			pick.Done(balancer.Ignored)
 			if body != nil {
 				_ = body.Close()

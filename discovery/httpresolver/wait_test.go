@@ -57,6 +57,13 @@ func TestWaiting(t *testing.T) {
 				if err == nil {
 					resp.Body.Close()
 				}
+				if err != nil && tc.timeout == 0 { // it has been long enough: the next one fails at once
+					start = time.Now()
+					_, again := r.Transport(&wire{}).RoundTrip(get(t.Context(), "http://order/"))
+					if took := time.Since(start); again == nil || took != 0 {
+						t.Errorf("the next one took %v: %v", took, again)
+					}
+				}
 				if (err == nil) != (len(tc.want) == 0) {
 					t.Errorf("error %v, want %v", err, tc.want)
 				}
@@ -111,7 +118,7 @@ func TestLaterOutages(t *testing.T) {
 		synctest.Wait()
 		w.put(order(2))
 		w.remove(order(1))
-		time.Sleep(discovery.DefaultConfirmTime)
+		time.Sleep(2 * discovery.DefaultConfirmTime)
 		for range 10 {
 			if err := send(); err != nil {
 				t.Fatal(err)
