@@ -52,13 +52,18 @@ func (e *entry) ours() bool { return e.Service.Meta[metaNamespace] != "" }
 
 // health is that of the instance: as bad as the worst of its checks, those of its node
 // included. A warning is no reason not to call it, as in Consul's own DNS. Without a
-// check nobody says.
+// check nobody says. One that says that it leaves does, whatever else there is.
 func (e *entry) health() discovery.Health {
 	h := discovery.HealthUnknown
 	for _, c := range e.Checks {
 		switch c.Status {
 		case api.HealthPassing, api.HealthWarning:
 			h = max(h, discovery.HealthPassing)
+		case api.HealthCritical:
+			if c.Output == leaving && e.ours() {
+				return discovery.HealthLeaving
+			}
+			h = discovery.HealthFailing
 		default:
 			h = discovery.HealthFailing
 		}

@@ -4,7 +4,9 @@ go 1.26.0
 
 require (
 	github.com/fairlead-go/fairlead v0.0.0
+	github.com/google/go-cmp v0.7.0
 	github.com/hashicorp/consul/api v1.34.4
+	go.uber.org/goleak v1.3.0
 )
 
 require (

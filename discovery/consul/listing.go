@@ -103,7 +103,7 @@ func (l *listing) faults() []error {
 // known to two agents, such as after it moved from one to the other.
 func (it *item) before(o *item) bool {
 	failing := func(i *item) int {
-		if i.instance.Health == discovery.HealthFailing {
+		if !i.instance.Health.Callable() {
 			return 1
 		}
 		return 0

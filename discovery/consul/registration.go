@@ -86,16 +86,24 @@ func (b *Backend) Registration(in discovery.Instance) (discovery.Registration, e
 	}}, nil
 }
 
-// failing is what a check says of an instance that says of itself that it fails. It is
-// the same each time: another text would be a change.
-const failing = "the instance says that it fails"
+// What a check says of an instance that says of itself that it fails, or leaves. It is
+// the same each time: another text would be a change. Both are critical, for those who
+// do not read the text.
+const (
+	failing = "the instance says that it fails"
+	leaving = "the instance says that it leaves"
+)
 
 // status returns the state of the check, and its text.
 func status(h discovery.Health) (state, output string) {
-	if h == discovery.HealthFailing {
+	switch h {
+	case discovery.HealthFailing:
 		return api.HealthCritical, failing
+	case discovery.HealthLeaving:
+		return api.HealthCritical, leaving
+	default:
+		return api.HealthPassing, ""
 	}
-	return api.HealthPassing, ""
 }
 
 // Register implements [discovery.Registration]. It is two requests: an agent that knows

@@ -25,6 +25,7 @@ import (
 type server struct {
 	name    string
 	address string
+	token   string // of what tests ask themselves
 	client  *http.Client
 	args    []string
 	log     string
@@ -38,6 +39,9 @@ const tuning = "disable_update_check=true performance { raft_multiplier = 1 } li
 // quiet are the ports that no test needs.
 var quiet = []string{"-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1"}
 
+// management is the token that may do everything, where tokens are looked at.
+const management = "00000000-0000-0000-0000-00000000000a"
+
 // devAgent starts an agent that keeps nothing when it is killed.
 func devAgent(t testing.TB, extra ...string) *server {
 	t.Helper()
@@ -45,6 +49,7 @@ func devAgent(t testing.TB, extra ...string) *server {
 	s := newServer(t, "dev", ports[0], append([]string{
 		"-dev", "-serf-wan-port=-1", port("-server-port", ports[1]), port("-serf-lan-port", ports[2]),
 	}, extra...)...)
+	s.token = management
 	s.start(t)
 	s.ready(t)
 	return s
@@ -146,6 +151,7 @@ func (s *server) do(method, path, body string, out any) error {
 	if err != nil {
 		return err
 	}
+	req.Header.Set("X-Consul-Token", s.token)
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return err

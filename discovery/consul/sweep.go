@@ -4,6 +4,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -114,10 +115,9 @@ func (e *entry) revision() uint64 {
 	return r
 }
 
-// Remove implements [discovery.Sweeper]. An entry of this agent is removed from it, and
-// of another's from the catalog: there, what was registered is compared in the same step,
-// and its checks just before. An agent that is alive and still has such an entry writes
-// it again.
+// Remove implements [discovery.Sweeper]. An entry of this agent is removed from it, just
+// after it was compared. One of another agent is removed from the catalog, in one step
+// with the comparison; an agent that is alive and still has it writes it again.
 func (b *Backend) Remove(ctx context.Context, e discovery.Entry) error {
 	place, ok := strings.CutPrefix(e.Key, string(e.Namespace)+"/")
 	node, id, found := strings.Cut(place, "/")
@@ -146,11 +146,32 @@ func (b *Backend) remove(ctx context.Context, e discovery.Entry, node, name, id 
 	}
 	// Of another agent, or of this one before it forgot; or the token may not ask which
 	// one this is.
-	done, _, _, err := b.client.Txn().Txn(api.TxnOps{{Service: &api.ServiceTxnOp{
-		Verb: api.ServiceDeleteCAS, Node: node, Service: api.AgentService{ID: id, ModifyIndex: now[0].Service.ModifyIndex},
-	}}}, b.options(ctx, e.Namespace))
-	if err == nil && !done {
-		return discovery.ErrChanged
+	done, answer, _, err := b.client.Txn().Txn(now[0].removal(), b.options(ctx, e.Namespace))
+	if err != nil || done {
+		return err
 	}
-	return err
+	var said []string
+	for _, e := range answer.Errors {
+		said = append(said, e.What)
+	}
+	if text := shortened(strings.Join(said, "; ")); !strings.Contains(text, "stale") {
+		return errors.New(text)
+	}
+	return discovery.ErrChanged
+}
+
+// removal is what removes an entry from the catalog, if neither it nor its checks have
+// changed.
+func (e *entry) removal() api.TxnOps {
+	var ops api.TxnOps
+	for _, c := range e.Checks {
+		if c.ServiceID != "" {
+			ops = append(ops, &api.TxnOp{Check: &api.CheckTxnOp{Verb: api.CheckDeleteCAS, Check: api.HealthCheck{
+				Node: e.Node.Node, CheckID: c.CheckID, ServiceID: e.Service.ID, ModifyIndex: c.ModifyIndex,
+			}}})
+		}
+	}
+	return append(ops, &api.TxnOp{Service: &api.ServiceTxnOp{Verb: api.ServiceDeleteCAS, Node: e.Node.Node, Service: api.AgentService{
+		ID: e.Service.ID, Service: e.Service.Service, ModifyIndex: e.Service.ModifyIndex,
+	}}})
 }

@@ -238,6 +238,7 @@ func writeJSON(w http.ResponseWriter, v any, torn bool) {
 	if torn {
 		w.Header().Set("Content-Length", fmt.Sprint(len(text)))
 		_, _ = w.Write(text[:len(text)/2])
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = w.Write(text)

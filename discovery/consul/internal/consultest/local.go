@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,31 +159,53 @@ func (a *Agent) self(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, map[string]any{"Config": map[string]any{"NodeName": Node}}, false)
 }
 
-// txn is /v1/txn with one operation: to remove a service that is as it was.
+// txn is /v1/txn, to remove a service and its checks if they are as they were.
 func (a *Agent) txn(w http.ResponseWriter, r *http.Request) {
-	var ops []struct {
-		Service struct {
-			Verb, Node string
-			Service    struct {
-				ID          string
-				ModifyIndex uint64
-			}
-		}
-	}
-	if err := json.NewDecoder(r.Body).Decode(&ops); err != nil || len(ops) != 1 || ops[0].Service.Verb != string(api.ServiceDeleteCAS) {
-		http.Error(w, "consultest: no such transaction", http.StatusBadRequest)
+	var ops api.TxnOps
+	if err := json.NewDecoder(r.Body).Decode(&ops); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	op := ops[0].Service
 	a.mu.Lock()
-	found := a.records[place{op.Node, op.Service.ID}]
-	done := found != nil && found.service.ModifyIndex == op.Service.ModifyIndex
-	if done {
-		a.remove(place{op.Node, op.Service.ID})
+	var fault string
+	for _, op := range ops {
+		if said := a.compare(op); said != "" {
+			fault = said
+		}
+	}
+	for _, op := range ops {
+		if op.Service != nil && fault == "" {
+			a.remove(place{op.Service.Node, op.Service.Service.ID})
+		}
 	}
 	a.mu.Unlock()
-	if !done {
+	answer := api.TxnResponse{}
+	if fault != "" {
+		answer.Errors = api.TxnErrors{{What: fault}}
 		w.WriteHeader(http.StatusConflict)
 	}
-	_, _ = w.Write([]byte(`{"Results":[],"Errors":null}`))
+	writeJSON(w, answer, false)
+}
+
+// compare returns why an operation is refused. It requires mu.
+func (a *Agent) compare(op *api.TxnOp) string {
+	switch {
+	case op.Service != nil && op.Service.Verb == api.ServiceDeleteCAS:
+		s := op.Service.Service
+		if s.Service == "" {
+			return "Must provide service name (Service.Service) when service ID is provided"
+		}
+		if r := a.records[place{op.Service.Node, s.ID}]; r == nil || r.service.ModifyIndex != s.ModifyIndex {
+			return "failed to delete service, index is stale"
+		}
+	case op.Check != nil && op.Check.Verb == api.CheckDeleteCAS:
+		c := op.Check.Check
+		r := a.records[place{c.Node, c.ServiceID}]
+		if r == nil || !slices.ContainsFunc(r.checks, func(o *api.HealthCheck) bool { return o.CheckID == c.CheckID && o.ModifyIndex == c.ModifyIndex }) {
+			return "failed to delete check, index is stale"
+		}
+	default:
+		return "consultest: no such operation"
+	}
+	return ""
 }
