@@ -31,6 +31,7 @@ var linkBudgets = []budget{
 	{"./health", 0, "a probe needs nothing"},
 	{"./discovery/consul", 17, "consul/api and what it links: helpers of HashiCorp, hclog with its colors, and coordinates of serf"},
 	{"./discovery/etcd", 25, "etcd's client, which is gRPC, gateway's annotations and zap"},
+	{"./discovery/grpcresolver", 3, "gRPC's resolver API, with protobuf and x/sys; no transport, which a client brings"},
 	{"./discovery/grpcbalancer", 4, "gRPC's balancers and what they link: genproto, protobuf and x/sys; no transport, which a client brings"},
 	{"./discovery/...", 0, "instances, watchers, registrars and the back ends without a client of their own need the standard library; those with one have rows of their own"},
 	{"./metrics", 17, "ctxutil's, client_golang with its seven (client_model, common, procfs, perks, goautoneg, x/sys, protobuf), and gobreaker, whose error is a word of resilience's vocabulary"},
