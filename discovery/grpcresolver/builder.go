@@ -74,6 +74,7 @@ func (b *Builder) Build(t resolver.Target, cc resolver.ClientConn, opts resolver
 	if err != nil {
 		return nil, err
 	}
+	target.chosen = b.cfg.filter
 	c := &connection{cc: cc, target: target, observer: b.cfg.observer}
 	if !opts.DisableServiceConfig {
 		if c.serviceConfig, err = b.serviceConfig(cc, target.query.Service); err != nil {

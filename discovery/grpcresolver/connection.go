@@ -90,9 +90,6 @@ func (c *connection) apply(s *discovery.Snapshot) {
 		c.report(err)
 		return
 	}
-	if s.Version == c.version && !c.again {
-		return
-	}
 	next, d := c.list.to(s.Instances, c.target)
 	c.list, c.version = next, s.Version
 	switch {

@@ -140,6 +140,35 @@ func TestFilters(t *testing.T) {
 	})
 }
 
+// TestFilterOfResolver: besides what the target asks for, and named when it leaves
+// nothing.
+func TestFilterOfResolver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		spoken := func(n int, protocol string) discovery.Instance {
+			in := order(n)
+			in.Metadata = map[string]string{"protocol": protocol}
+			return in
+		}
+		var c channel
+		w.put(spoken(1, "grpc"), spoken(2, "http"))
+		build(t, w.builder(grpcresolver.WithFilter(func(in *discovery.Instance) bool {
+			return in.Metadata["protocol"] == "grpc"
+		})), "memory:///order", &c)
+		synctest.Wait()
+		wantTold(t, &c, "1")
+		w.put(spoken(2, "grpc"))
+		synctest.Wait()
+		wantTold(t, &c, "1 2")
+		w.put(spoken(1, "http"))
+		synctest.Wait()
+		wantTold(t, &c, "2")
+		w.put(spoken(2, "http"))
+		synctest.Wait()
+		wantTold(t, &c, "error: discovery: no instances of prod/order with what the resolver's filter chooses: there are 2 without")
+	})
+}
+
 // TestOutage: gRPC keeps what it has, whatever happens to the registry, and is not
 // bothered. A connection that begins meanwhile hears what is wrong.
 func TestOutage(t *testing.T) {

@@ -2,6 +2,8 @@
 
 package grpcresolver
 
+import "github.com/fairlead-go/fairlead/discovery"
+
 // Option is an option of [New].
 type Option interface{ apply(*config) }
 
@@ -10,6 +12,7 @@ type option func(*config)
 func (o option) apply(c *config) { o(c) }
 
 type config struct {
+	filter        func(*discovery.Instance) bool
 	serviceConfig func(service string) string
 	observer      Observer
 }
@@ -25,6 +28,13 @@ type config struct {
 // connection go to one instance.
 func WithServiceConfig(f func(service string) string) Option {
 	return option(func(c *config) { c.serviceConfig = f })
+}
+
+// WithFilter calls only instances that a function chooses, besides what targets ask for,
+// such as those that speak gRPC. It has to say the same of the same instance, is called
+// for each when they change and must not block. The default, and nil, is all of them.
+func WithFilter(f func(*discovery.Instance) bool) Option {
+	return option(func(c *config) { c.filter = f })
 }
 
 // WithObserver adds one to those who are told what happens. The default is nobody.

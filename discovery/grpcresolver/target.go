@@ -25,6 +25,8 @@ type target struct {
 	query discovery.Query
 	tags  []string // all of them, sorted; nil for any
 	zone  string   // empty for any
+	// chosen is the filter of [WithFilter], or nil.
+	chosen func(*discovery.Instance) bool
 }
 
 // parseTarget reads scheme:///service?ns=…&tag=…&zone=…, and nothing that looks nearly
@@ -119,7 +121,7 @@ func (t target) wants(in *discovery.Instance) bool {
 			return false
 		}
 	}
-	return true
+	return t.chosen == nil || t.chosen(in)
 }
 
 // filter describes what wants looks at.
@@ -130,6 +132,9 @@ func (t target) filter() string {
 	}
 	if t.zone != "" {
 		parts = append(parts, paramZone+"="+t.zone)
+	}
+	if t.chosen != nil {
+		parts = append(parts, "what the resolver's filter chooses")
 	}
 	return strings.Join(parts, " and ")
 }

@@ -176,3 +176,24 @@ func TestNothingLeaks(t *testing.T) {
 		}
 	})
 }
+
+// TestLatencyIsToTheHeader: a body that is long, or read slowly, says nothing about the
+// instance.
+func TestLatencyIsToTheHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put(order(1))
+		r := w.resolver()
+		resp := must[*http.Response](t)(r.Transport(&wire{do: func(req *http.Request) (*http.Response, error) {
+			time.Sleep(30 * time.Millisecond)
+			return answer(req, http.StatusOK), nil
+		}}).RoundTrip(get(t.Context(), "http://order/")))
+		time.Sleep(time.Minute)
+		resp.Body.Close()
+		for e := range r.Balancer().All() {
+			if got := e.Latency(); got < 29*time.Millisecond || got > 31*time.Millisecond {
+				t.Errorf("latency %v, want 30ms", got)
+			}
+		}
+	})
+}
