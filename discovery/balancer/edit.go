@@ -46,7 +46,7 @@ func (e *Edit) Remove(ep *Endpoint) {
 }
 
 func (e *Edit) take(in *discovery.Instance) {
-	if in.Health != discovery.HealthFailing {
+	if in.Health.Callable() {
 		e.Add(in, nil, false)
 	}
 }
@@ -59,7 +59,7 @@ func (e *Edit) drop(in *discovery.Instance) {
 
 func (e *Edit) replace(from, to *discovery.Instance) {
 	ep := e.b.endpoints[keyOf(to)]
-	if ep == nil || to.Health == discovery.HealthFailing {
+	if ep == nil || !to.Health.Callable() {
 		e.drop(from)
 		e.take(to)
 		return

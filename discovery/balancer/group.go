@@ -202,7 +202,7 @@ func (e *Endpoint) busy() float64 {
 
 // cost is how long a call would take, if each one waited for those in flight.
 func (e *Endpoint) cost(s *snapshot, now int64) float64 {
-	return max(e.estimate(s, now), 1) * (1 + e.busy())
+	return (e.estimate(s, now) + slack) * (1 + e.busy())
 }
 
 // may reports whether an endpoint may be picked.

@@ -16,6 +16,10 @@ const stampShift = 20
 // open, and not a slow one.
 const maxLatency = float64(time.Minute)
 
+// slack is added to latencies that are compared: with calls of some microseconds, it is chance
+// by how many times one took longer.
+const slack = float64(100 * time.Microsecond)
+
 // penalty is how many times as long as other calls a failed one counts for.
 const penalty = 10
 
@@ -80,7 +84,7 @@ func (e *Endpoint) penalized(s *snapshot, now int64, took float64) {
 	if usual == 0 {
 		usual = took
 	}
-	bad := min(max(penalty*usual, own, took), maxLatency)
+	bad := min(max(penalty*(usual+slack), own, took), maxLatency)
 	_, age := unpack(e.latency.Load(), now)
 	e.latency.Store(pack(now, bad+(own-bad)*s.kept(age)))
 }

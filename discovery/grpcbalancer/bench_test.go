@@ -4,12 +4,14 @@ package grpcbalancer_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/leastrequest"
 	"google.golang.org/grpc/balancer/roundrobin"
 
+	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/discovery/grpcbalancer"
 )
 
@@ -58,5 +60,25 @@ func BenchmarkPick(b *testing.B) {
 				})
 			})
 		}
+	}
+}
+
+// BenchmarkUpdate is an update by which one of n endpoints has another weight: until picks
+// know of it.
+func BenchmarkUpdate(b *testing.B) {
+	for _, n := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			ch := newChannel(b, grpcbalancer.Name, `{}`)
+			all := endpoints(n)
+			ch.resolve(b, all...)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i++
+				all = slices.Clone(all)
+				all[n/2] = with(all[n/2], func(in *discovery.Instance) { in.Weight = 1 + i%2 })
+				ch.resolve(b, all...)
+			}
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/resolver"
 
+	"github.com/fairlead-go/fairlead/discovery"
 	core "github.com/fairlead-go/fairlead/discovery/balancer"
 )
 
@@ -22,11 +23,16 @@ type child struct {
 	// ready is what picks its connection; nil before there was one.
 	ready atomic.Pointer[balancer.Picker]
 
+	key key
+
 	// Under the connection's lock:
-	member
-	seat    *seat
-	state   connectivity.State
-	removed bool
+	resolved   resolver.Endpoint
+	instance   *discovery.Instance
+	generation uint64 // of the last update that had it
+	place      int    // in the connection's order
+	seat       *seat
+	state      connectivity.State
+	removed    bool
 
 	// mu has the leaf called by one at a time.
 	mu     sync.Mutex
@@ -51,8 +57,8 @@ func (ch *child) sit(e *core.Edit) {
 
 func (s *seat) end(info balancer.DoneInfo) { end(s.Unmeasured(), info) }
 
-func newChild(c *connection, m member) *child {
-	child := &child{ClientConn: c.cc, c: c, member: m, state: connectivity.Connecting}
+func newChild(c *connection, k key) *child {
+	child := &child{ClientConn: c.cc, c: c, key: k, state: connectivity.Connecting}
 	child.leaf = c.leaf.Build(child, c.opts)
 	return child
 }

@@ -4,6 +4,7 @@ package grpcbalancer
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -36,10 +37,13 @@ type connection struct {
 	monitor  *Monitor
 	core     *core.Balancer
 	children map[key]*child
-	common   *attributes.Attributes         // those of the last resolver state
-	states   [connectivity.Shutdown + 1]int // children by state
-	failure  balancer.Picker                // says why the last one failed that did
-	quiet    bool                           // an update is being made: its end is told, and nothing before
+	order    []*child // in the order of the resolver's endpoints
+	// generation counts updates.
+	generation uint64
+	common     *attributes.Attributes         // those of the last resolver state
+	states     [connectivity.Shutdown + 1]int // children by state
+	failure    balancer.Picker                // says why the last one failed that did
+	quiet      bool                           // an update is being made: its end is told, and nothing before
 }
 
 var _ balancer.Balancer = (*connection)(nil)
@@ -160,74 +164,93 @@ func (c *connection) configure(cfg *config, common *attributes.Attributes) {
 }
 
 // reconcile makes the children those of a resolver's state. It returns which of them are
-// to be told, and which are to be closed.
+// to be told, and which are to be closed. Endpoints that are as they were, in the order in
+// which they were, cost a comparison.
 func (c *connection) reconcile(s resolver.State) (update, remove []*child) {
 	everybody := !s.Attributes.Equal(c.common)
-	seen := make(map[key]*child, len(s.Endpoints))
-	c.core.Edit(func(e *core.Edit) {
-		for _, m := range c.members(s.Endpoints) {
-			k := keyOf(m.resolved, m.instance)
-			if seen[k] != nil {
-				continue
-			}
-			old := c.children[k]
-			switch {
-			case old == nil:
-				old = newChild(c, m)
-				old.sit(e)
-				c.states[old.state]++
-				update = append(update, old)
-			case everybody || !same(old.resolved, m.resolved):
-				if !old.instance.Equal(m.instance) {
-					e.Replace(old.seat.Endpoint, m.instance)
+	endpoints := c.wanted(s.Endpoints)
+	before, order := c.order, make([]*child, 0, len(endpoints))
+	next := 0 // of those before
+	c.generation++
+	c.core.Edit(func(edit *core.Edit) {
+		for _, e := range endpoints {
+			var ch *child
+			if next < len(before) && !everybody && same(before[next].resolved, e) {
+				ch = before[next]
+			} else if len(e.Addresses) > 0 {
+				var changed bool
+				if ch, changed = c.find(edit, e); changed || everybody {
+					update = append(update, ch)
 				}
-				old.member = m
-				update = append(update, old)
 			}
-			seen[k] = old
+			if ch == nil || ch.generation == c.generation {
+				continue // no address, or once more
+			}
+			if ch.place < len(before) && before[ch.place] == ch {
+				next = ch.place + 1
+			}
+			ch.generation, ch.place = c.generation, len(order)
+			order = append(order, ch)
 		}
-		for k, old := range c.children {
-			if seen[k] == nil {
-				e.Remove(old.seat.Endpoint)
+		for _, old := range before {
+			if old.generation != c.generation {
+				edit.Remove(old.seat.Endpoint)
+				delete(c.children, old.key)
 				old.removed = true
 				c.states[old.state]--
 				remove = append(remove, old)
 			}
 		}
 	})
-	c.children = seen
+	c.order = order
 	return update, remove
 }
 
-// member is an endpoint as the resolver knows it.
-type member struct {
-	resolved resolver.Endpoint
-	instance *discovery.Instance
+// find returns the child of an endpoint, made if there is none, and whether it has to be told.
+func (c *connection) find(edit *core.Edit, e resolver.Endpoint) (*child, bool) {
+	in := instanceOf(e)
+	k := keyOf(e, in)
+	ch := c.children[k]
+	switch {
+	case ch == nil:
+		ch = newChild(c, k)
+		ch.resolved, ch.instance = e, in
+		ch.sit(edit)
+		c.children[k] = ch
+		c.states[ch.state]++
+		return ch, true
+	case same(ch.resolved, e):
+		return ch, false
+	}
+	if !ch.instance.Equal(in) {
+		edit.Replace(ch.seat.Endpoint, in)
+	}
+	ch.resolved, ch.instance = e, in
+	return ch, true
 }
 
-// members returns the endpoints to use: all, or the subset.
-func (c *connection) members(endpoints []resolver.Endpoint) []member {
-	all := make([]member, 0, len(endpoints))
-	byInstance := map[*discovery.Instance]resolver.Endpoint{}
+// wanted returns the endpoints to use: all, or the subset.
+func (c *connection) wanted(endpoints []resolver.Endpoint) []resolver.Endpoint {
+	if c.config.subset == nil || len(endpoints) <= c.config.subset.Size {
+		return endpoints
+	}
+	seen := make(map[key]bool, len(endpoints))
+	byInstance := make(map[*discovery.Instance]resolver.Endpoint, len(endpoints))
 	for _, e := range endpoints {
 		if len(e.Addresses) == 0 {
 			continue
 		}
-		all = append(all, member{e, instanceOf(e)})
+		in := instanceOf(e)
+		if k := keyOf(e, in); !seen[k] {
+			seen[k] = true
+			byInstance[in] = e
+		}
 	}
-	if c.config.subset == nil || len(all) <= c.config.subset.Size {
-		return all
+	out := make([]resolver.Endpoint, 0, c.config.subset.Size)
+	for in := range core.Subset(maps.Keys(byInstance), c.config.subset.Size, c.config.subset.Client) {
+		out = append(out, byInstance[in])
 	}
-	instances := make([]*discovery.Instance, len(all))
-	for i, m := range all {
-		instances[i] = m.instance
-		byInstance[m.instance] = m.resolved
-	}
-	all = all[:0]
-	for in := range core.Subset(slices.Values(instances), c.config.subset.Size, c.config.subset.Client) {
-		all = append(all, member{byInstance[in], in})
-	}
-	return all
+	return out
 }
 
 // instanceOf returns the instance behind an endpoint, or one that stands for the endpoint of
