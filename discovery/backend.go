@@ -39,7 +39,8 @@ type Registration interface {
 	// Heartbeat renews the time to live, says how the instance is, and returns the
 	// time to live from now on. The error is [ErrUnknownRegistration] if the entry
 	// is not there (any more): Heartbeat never creates it. Callers that watch stop
-	// seeing an instance as passing when it says that it fails.
+	// seeing an instance as passing when it says that it fails or leaves, and see which
+	// of the two it is.
 	Heartbeat(ctx context.Context, h Health) (time.Duration, error)
 	// Lookup reads the entry back, the way those who watch get it, failing or not.
 	// The error is [ErrUnknownRegistration] if it is not there.

@@ -51,6 +51,7 @@
 //   - Some are gone after the registry was away, or when another one answers: they are
 //     about to register again, and have the confirm time for it.
 //
+// What says that it leaves ([Registrar.Deregister]) is not lost, and never held.
 // Additions and changes are never held. An instance that fails its checks counts as
 // gone: if all fail at once, it is the check. An address that is dead costs a caller a
 // failed connection, one that is missing an instance that could have served; therefore

@@ -16,11 +16,17 @@ const (
 	// HealthFailing: it said of itself that it does not, or its time to live is
 	// over and the registry still lists it. It is not called.
 	HealthFailing
+	// HealthLeaving: it said of itself that it is about to go. It is not called, and
+	// that it is missing afterwards is believed at once: no hold is for it.
+	HealthLeaving
 )
 
-var healthNames = [...]string{"unknown", "passing", "failing"}
+var healthNames = [...]string{"unknown", "passing", "failing", "leaving"}
 
-// String returns "unknown", "passing" or "failing".
+// Callable reports whether an instance of this health may be called.
+func (h Health) Callable() bool { return h == HealthUnknown || h == HealthPassing }
+
+// String returns "unknown", "passing", "failing" or "leaving".
 func (h Health) String() string {
 	if int(h) < len(healthNames) {
 		return healthNames[h]
@@ -30,7 +36,7 @@ func (h Health) String() string {
 
 // MarshalText implements [encoding.TextMarshaler].
 func (h Health) MarshalText() ([]byte, error) {
-	if h > HealthFailing {
+	if int(h) >= len(healthNames) {
 		return nil, fmt.Errorf("discovery: health %d: must be one of the constants", h)
 	}
 	return []byte(h.String()), nil
@@ -44,5 +50,5 @@ func (h *Health) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("discovery: health %q: must be unknown, passing or failing", text)
+	return fmt.Errorf("discovery: health %q: must be unknown, passing, failing or leaving", text)
 }

@@ -100,7 +100,7 @@ func (in Instance) Normalized() (Instance, error) {
 	check(in.Weight >= 1 && in.Weight <= MaxWeight, "weight", in.Weight, fmt.Sprintf("be from 1 to %d", MaxWeight))
 	check(isLabel(in.Zone) || in.Zone == "", "zone", in.Zone, labelRule)
 	check(isLabel(in.Version) || in.Version == "", "version", in.Version, labelRule)
-	check(in.Health <= HealthFailing, "health", int(in.Health), "be one of the constants")
+	check(in.Health <= HealthLeaving, "health", int(in.Health), "be one of the constants")
 
 	in.Tags = slices.Compact(slices.Sorted(slices.Values(in.Tags))) // nil if there is none
 	check(len(in.Tags) <= MaxTags, "number of tags", len(in.Tags), fmt.Sprintf("be at most %d", MaxTags))

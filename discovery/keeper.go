@@ -63,8 +63,9 @@ func (k *keeper) restore(now time.Time, instances *Set, at time.Time, origin Ori
 	k.settle(now)
 }
 
-// answer takes what the registry said. Instances that fail are not live.
-func (k *keeper) answer(now time.Time, u Update) {
+// answer takes what the registry said. Instances that fail are not live, and neither
+// are those that left: these said so themselves, and are not missed.
+func (k *keeper) answer(now time.Time, u Update, left ...string) {
 	recovered := k.known && (!k.up || u.Fallback != k.fallback)
 	var live *Set
 	var changes []change
@@ -80,6 +81,9 @@ func (k *keeper) answer(now time.Time, u Update) {
 		} else {
 			delete(k.gone, c.to.ID)
 		}
+	}
+	for _, id := range left {
+		delete(k.gone, id)
 	}
 	switch empty := live.Len() == 0 && len(k.gone) > 0; {
 	case empty && k.emptySince.IsZero():

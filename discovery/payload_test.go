@@ -44,7 +44,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no id", strings.Replace(good, `"id":"order-00001"`, `"id":""`, 1), `payload id "": must not be empty`},
 		{"port 0", strings.Replace(good, ":8443", ":0", 1), "must not have port 0"},
 		{"namespace", strings.Replace(good, `"prod"`, `"prod/../x"`, 1), "namespace"},
-		{"health", strings.Replace(good, `"passing"`, `"fine"`, 1), `health "fine": must be unknown, passing or failing`},
+		{"health", strings.Replace(good, `"passing"`, `"fine"`, 1), `health "fine": must be unknown, passing, failing or leaving`},
 		{"weight", strings.Replace(good, `"weight":1`, `"weight":65536`, 1), "weight 65536: must be from 1 to 65535"},
 		{"size", `{"v":1,"zone":"` + strings.Repeat("x", 128<<10) + `"}`, "must have at most"},
 	} {

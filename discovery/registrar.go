@@ -29,6 +29,7 @@ type Registrar struct {
 
 	stopping sync.Mutex // held by Deregister
 	stopped  bool
+	left     bool // the registry was told that it leaves
 
 	// What follows belongs to the loop, and after it to Deregister.
 	probe    probe
@@ -144,9 +145,10 @@ func (r *Registrar) Check(context.Context) error {
 // one.
 func (r *Registrar) Refresh() { signal(r.wake) }
 
-// Deregister ends the heartbeats and takes the instance out of the registry. Callers
-// still hold its address for a while: a server goes on serving until they had time to
-// notice. It tries for as long as ctx lasts, or three times if ctx has no end. After an
+// Deregister ends the heartbeats and takes the instance out of the registry. It says
+// first that it leaves (HealthLeaving), so that nobody takes it for lost, and gives
+// callers the time of [WithLeaveTime] to hear of it. They still hold its address for a
+// while: a server goes on serving until they had time to notice. It tries for as long as ctx lasts, or three times if ctx has no end. After an
 // error, the time to live ends the registration. It can be called again; after it
 // succeeded once, it does nothing. It must not be called by an observer.
 func (r *Registrar) Deregister(ctx context.Context) error {
@@ -166,6 +168,7 @@ func (r *Registrar) Deregister(ctx context.Context) error {
 		r.move(StateStopped, nil, 0)
 		return nil
 	}
+	r.leave(ctx)
 	_, bounded := ctx.Deadline()
 	for n := 1; ; n++ {
 		err := r.call(ctx, r.registration.Deregister)
@@ -179,6 +182,21 @@ func (r *Registrar) Deregister(ctx context.Context) error {
 			return r.notDeregistered(err)
 		}
 		sleep(ctx, r.cfg.pace.after(n), nil)
+	}
+}
+
+// leave says that the instance is about to go, if there is a registration to say it of.
+func (r *Registrar) leave(ctx context.Context) {
+	if r.left || r.cfg.leaveTime == 0 || r.Status().Registrations == 0 {
+		return
+	}
+	err := r.call(ctx, func(ctx context.Context) error {
+		_, err := r.registration.Heartbeat(ctx, HealthLeaving)
+		return err
+	})
+	if err == nil {
+		r.left = true
+		sleep(ctx, r.cfg.leaveTime, nil)
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	DefaultVerifyEvery   = time.Minute
 	DefaultBreakAfter    = 5
 	DefaultBreakTime     = 10 * time.Second
+	DefaultLeaveTime     = 100 * time.Millisecond
 )
 
 // minTTL is below what any registry grants.
@@ -41,6 +42,7 @@ type registrarConfig struct {
 	verifyEvery    time.Duration
 	breakAfter     int
 	breakTime      time.Duration
+	leaveTime      time.Duration
 }
 
 type serverTimeout struct {
@@ -52,7 +54,7 @@ func newRegistrarConfig(opts []RegistrarOption) (registrarConfig, error) {
 	c := registrarConfig{
 		common: newCommon(), ttl: DefaultTTL, healthTimeout: DefaultHealthTimeout,
 		failAfter: DefaultFailAfter, passAfter: DefaultPassAfter, verifyEvery: DefaultVerifyEvery,
-		breakAfter: DefaultBreakAfter, breakTime: DefaultBreakTime,
+		breakAfter: DefaultBreakAfter, breakTime: DefaultBreakTime, leaveTime: DefaultLeaveTime,
 	}
 	for _, o := range opts {
 		o.applyRegistrar(&c)
@@ -74,6 +76,7 @@ func newRegistrarConfig(opts []RegistrarOption) (registrarConfig, error) {
 		check(c.verifyEvery > 0 || c.verifyEvery == never, "verify every", c.verifyEvery, "be positive")
 		check(c.breakAfter >= 1, "break after", c.breakAfter, "be at least 1")
 		check(c.breakTime >= time.Millisecond, "break time", c.breakTime, "be at least 1ms")
+		check(c.leaveTime >= 0, "leave time", c.leaveTime, "not be negative")
 	})
 }
 
@@ -146,4 +149,12 @@ func WithoutVerification() RegistrarOption {
 // [DefaultBreakAfter] and [DefaultBreakTime].
 func WithRegistrationBreaker(after int, d time.Duration) RegistrarOption {
 	return registrarOption(func(c *registrarConfig) { c.breakAfter, c.breakTime = after, d })
+}
+
+// WithLeaveTime sets for how long [Registrar.Deregister] leaves the instance in the
+// registry as one that is about to go, for callers to hear of it before it is missing:
+// one that they did not hear it of may be held as lost. 0 takes it out without a word.
+// The default is [DefaultLeaveTime].
+func WithLeaveTime(d time.Duration) RegistrarOption {
+	return registrarOption(func(c *registrarConfig) { c.leaveTime = d })
 }

@@ -187,7 +187,8 @@ func (s *service) closeSource() {
 func (s *service) answered(now time.Time, u Update) {
 	s.freshBy = time.Time{}
 	s.failures.Store(0)
-	s.keeper.answer(now, s.accept(u))
+	u, left := s.accept(u)
+	s.keeper.answer(now, u, left...)
 	s.publishAndSave(now)
 }
 
@@ -237,16 +238,20 @@ func (s *service) failed(now time.Time, err error) {
 }
 
 // accept leaves out of an update what callers must not see: instances of another
-// environment or service, whatever the back end says, and those that fail.
-func (s *service) accept(u Update) Update {
+// environment or service, whatever the back end says, those that fail, and those that
+// leave, of which it returns the ids.
+func (s *service) accept(u Update) (_ Update, left []string) {
 	put := u.Put[:0]
 	for i := range u.Put {
 		in := &u.Put[i]
 		switch {
 		case !s.q.Owns(in):
 			s.skip(Malformed{in.Key().String(), fmt.Errorf("%w: found in the answer to %s", ErrForeignNamespace, s.q)})
-		case in.Health == HealthFailing:
+		case !in.Health.Callable():
 			u.Remove = append(u.Remove, in.ID)
+			if in.Health == HealthLeaving {
+				left = append(left, in.ID)
+			}
 		default:
 			put = append(put, *in)
 		}
@@ -255,7 +260,7 @@ func (s *service) accept(u Update) Update {
 	for _, m := range u.Malformed {
 		s.skip(m)
 	}
-	return u
+	return u, left
 }
 
 // skip tells of an entry once.

@@ -208,6 +208,8 @@ func playHeartbeatHealth(s *session) {
 	s.beat(other, discovery.HealthFailing)
 	s.beat(other, discovery.HealthPassing)
 	w.sees("the other one again", s.instances(1, 3)...)
+	s.beat(other, discovery.HealthLeaving)
+	w.sees("not the other one, which leaves", s.instance(1))
 }
 
 func playLookup(s *session) {
@@ -233,6 +235,8 @@ func playLookup(s *session) {
 	found(s.instance(1), discovery.HealthFailing)
 	s.beat(r, discovery.HealthPassing)
 	found(s.instance(1), discovery.HealthPassing)
+	s.beat(r, discovery.HealthLeaving)
+	found(s.instance(1), discovery.HealthLeaving)
 	other := s.instance(2)
 	other.ID = s.instance(1).ID
 	s.register(other, longTTL, discovery.HealthPassing)

@@ -231,7 +231,7 @@ func (w *follower) run(ctx context.Context, source discovery.Source, instances [
 			delete(seen, id)
 		}
 		for _, in := range u.Put {
-			seen[in.ID] = in.Health != discovery.HealthFailing
+			seen[in.ID] = in.Health.Callable()
 		}
 		for i := range instances {
 			if id := instances[i].ID; !seen[id] && !w.mayLose() {

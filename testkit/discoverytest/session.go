@@ -195,7 +195,7 @@ func (w *watch) check(in discovery.Instance, put map[string]bool) {
 func (w *watch) passing() []string {
 	var out []string
 	for _, in := range w.seen {
-		if in.Health != discovery.HealthFailing {
+		if in.Health.Callable() {
 			out = append(out, in.Address)
 		}
 	}
