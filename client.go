@@ -4,10 +4,13 @@ package fairlead
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
 
+	"github.com/fairlead-go/fairlead/discovery/balancer"
+	"github.com/fairlead-go/fairlead/discovery/httpresolver"
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/interceptors"
 )
@@ -88,7 +91,39 @@ func serviceName(target string) string {
 // HTTPClient returns a client for the downstream service called name, with a
 // pool and policies of its own, to be made once and shared. Options add to the
 // service's own.
+//
+// With a registry ([WithRegistry]), requests to http://name/ or https://name/ go to
+// the instances of the service there, which prove that name by their certificates;
+// see package httpresolver. For a service that is not in the registry, such as
+// somebody else's, there is [Service.ExternalHTTPClient].
 func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Client, error) {
+	if s.watcher == nil {
+		return s.ExternalHTTPClient(name, opts...)
+	}
+	r, err := httpresolver.New(name, s.watcher,
+		httpresolver.WithFilter(speaks("http")),
+		httpresolver.WithBalancer(balancer.WithZone(s.config.discovery.instance.Zone)))
+	if err != nil {
+		return nil, err
+	}
+	if !s.config.plaintext {
+		opts = append([]httpmw.ClientOption{httpmw.WithTLS(r.TLSConfig(s.config.clientTLS))}, opts...)
+	}
+	// It comes last: what is above sees the service, and not an instance.
+	client, err := s.ExternalHTTPClient(name, append(slices.Clip(opts), httpmw.WithTransports(r.Transport))...)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resolvers = append(s.resolvers, r)
+	return client, nil
+}
+
+// ExternalHTTPClient is HTTPClient for a service that is where its URLs say. It is
+// still called name: in metrics, and where its policies are set.
+func (s *Service) ExternalHTTPClient(name string, opts ...httpmw.ClientOption) (*http.Client, error) {
 	all := []httpmw.ClientOption{httpmw.WithTransports(
 		httpmw.RecordTransport(s.recorder, name),
 		httpmw.DeadlineTransport(s.budget),

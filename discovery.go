@@ -26,6 +26,14 @@ const registryScheme = "registry"
 // it is asked for in.
 const protocolKey = "protocol"
 
+// speaks reports whether an instance can be called over a protocol.
+func speaks(protocol string) func(*discovery.Instance) bool {
+	return func(in *discovery.Instance) bool {
+		p := in.Metadata[protocolKey]
+		return p == "" || p == protocol
+	}
+}
+
 func (s *Service) setUpDiscovery() error {
 	d := s.config.discovery
 	if d.catalog == nil {
@@ -35,7 +43,7 @@ func (s *Service) setUpDiscovery() error {
 	if s.watcher, err = discovery.NewWatcher(d.catalog, d.namespace, append([]discovery.WatcherOption{s.observeDiscovery()}, d.watch...)...); err != nil {
 		return err
 	}
-	if s.resolver, err = grpcresolver.New(registryScheme, s.watcher); err != nil {
+	if s.resolver, err = grpcresolver.New(registryScheme, s.watcher, grpcresolver.WithFilter(speaks("grpc"))); err != nil {
 		return err
 	}
 	if err := s.health.Add("registry", s.checkRegistry, health.Optional); err != nil {

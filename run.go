@@ -219,8 +219,8 @@ func stopAdmin(h *http.Server) func(context.Context) error {
 // does it at its end. Closing again does nothing.
 func (s *Service) Close() error {
 	s.mu.Lock()
-	servers, clients, idle, tel := s.servers, s.clients, s.idle, s.telemetry
-	s.servers, s.clients, s.idle, s.telemetry = nil, nil, nil, nil
+	servers, clients, resolvers, idle, tel := s.servers, s.clients, s.resolvers, s.idle, s.telemetry
+	s.servers, s.clients, s.resolvers, s.idle, s.telemetry = nil, nil, nil, nil, nil
 	s.mu.Unlock()
 	if s.grpcHealth != nil {
 		s.grpcHealth.Close()
@@ -239,6 +239,9 @@ func (s *Service) Close() error {
 	}
 	for _, c := range idle {
 		c.CloseIdleConnections()
+	}
+	for _, r := range resolvers {
+		r.Close()
 	}
 	if s.patrol != nil {
 		errs = append(errs, s.patrol.Close())

@@ -23,6 +23,7 @@ import (
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
+	"github.com/fairlead-go/fairlead/discovery/httpresolver"
 	"github.com/fairlead-go/fairlead/drain"
 	"github.com/fairlead-go/fairlead/health"
 	"github.com/fairlead-go/fairlead/health/grpchealth"
@@ -64,6 +65,7 @@ type Service struct {
 	mu         sync.Mutex
 	registrars []registration // while it runs
 	clients    []io.Closer
+	resolvers  []*httpresolver.Resolver
 	idle       []*http.Client
 }
 
