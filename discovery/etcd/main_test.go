@@ -4,6 +4,7 @@ package etcd_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -15,7 +16,14 @@ import (
 	"github.com/fairlead-go/fairlead/discovery/etcd/internal/etcdtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run at the same time than there are processors: those with
+// real servers do nothing but wait.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // within is how long calls of tests may take.
 const within = 5 * time.Second
