@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/drain"
+	"github.com/fairlead-go/fairlead/httpmw"
 )
 
 // server is one listener and what serves on it.
@@ -195,7 +196,7 @@ func (s *Service) stopGRPC(srv *server) func(context.Context) error {
 func (s *Service) stopHTTP(srv *server, h *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
 		down := make(chan error, 1)
-		go func() { down <- h.Shutdown(ctx) }()
+		go func() { down <- httpmw.Shutdown(ctx, h) }()
 		err := s.drainAll(ctx, srv)
 		if <-down != nil {
 			return errors.Join(err, h.Close())

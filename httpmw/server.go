@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -135,9 +137,11 @@ func (c *serverConfig) build(addr string, h http.Handler) *http.Server {
 	if c.errorLog == nil {
 		c.errorLog = slog.Default()
 	}
+	handler := &serverHandler{next: h, tls: !c.plaintext}
 	srv := &http.Server{
 		Addr:              addr,
-		Handler:           &serverHandler{next: h, tls: !c.plaintext},
+		Handler:           handler,
+		ConnState:         handler.connState,
 		ReadHeaderTimeout: c.readHeaderTimeout,
 		ReadTimeout:       c.readTimeout,
 		WriteTimeout:      c.writeTimeout,
@@ -160,18 +164,25 @@ func (c *serverConfig) build(addr string, h http.Handler) *http.Server {
 
 // Serve serves on ln as srv was made to: HTTPS after [WithTLS], plain HTTP after
 // [WithPlaintext]. It blocks, always returns a non-nil error, and that is
-// [http.ErrServerClosed] after Shutdown or Close. It closes ln. A server that
+// [http.ErrServerClosed] after [Shutdown] or Close. It closes ln. A server that
 // [NewServer] did not make, or whose Handler was replaced, is an error.
 func Serve(srv *http.Server, ln net.Listener) error {
 	h, ok := srv.Handler.(*serverHandler)
-	switch {
-	case !ok:
+	if !ok {
 		return errors.Join(errors.New("httpmw: Serve: not a server of NewServer"), ln.Close())
-	case h.tls:
-		return srv.ServeTLS(ln, "", "")
-	default:
-		return srv.Serve(ln)
 	}
+	h.listeners.Store(ln, nil)
+	defer h.listeners.Delete(ln)
+	var err error
+	if h.tls {
+		err = srv.ServeTLS(ln, "", "")
+	} else {
+		err = srv.Serve(ln)
+	}
+	if h.stopping.Load() {
+		return http.ErrServerClosed
+	}
+	return err
 }
 
 // CheckTTL reports which timeouts of srv are missing, or not below ttl: the time
@@ -199,10 +210,54 @@ func CheckTTL(srv *http.Server, ttl time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// serverHandler remembers how its server was meant to be served.
+// freshTime bounds the wait of [Shutdown] for connections that have sent nothing yet.
+const freshTime = 250 * time.Millisecond
+
+// Shutdown stops srv as its method of that name does, but serves the requests that
+// are on their way on connections just made: net/http closes those without an
+// answer. It waits a quarter of a second for them at the most. srv is one that
+// [Serve] serves; of any other it is the method.
+func Shutdown(ctx context.Context, srv *http.Server) error {
+	h, ok := srv.Handler.(*serverHandler)
+	if !ok {
+		return srv.Shutdown(ctx)
+	}
+	h.stopping.Store(true)
+	h.listeners.Range(func(l, _ any) bool {
+		_ = l.(net.Listener).Close() // Serve says so
+		return true
+	})
+	for end := time.Now().Add(freshTime); h.fresh() && time.Now().Before(end) && ctx.Err() == nil; {
+		time.Sleep(time.Millisecond)
+	}
+	return srv.Shutdown(ctx)
+}
+
+// serverHandler remembers how its server was meant to be served, by what, and which
+// connections have sent nothing yet.
 type serverHandler struct {
 	next http.Handler
 	tls  bool
+
+	stopping  atomic.Bool
+	listeners sync.Map // of net.Listener
+	silent    sync.Map // of net.Conn
+}
+
+// connState is the server's ConnState.
+func (h *serverHandler) connState(c net.Conn, s http.ConnState) {
+	if s == http.StateNew {
+		h.silent.Store(c, nil)
+	} else {
+		h.silent.Delete(c)
+	}
+}
+
+// fresh reports whether there is a connection that has sent nothing yet.
+func (h *serverHandler) fresh() bool {
+	found := false
+	h.silent.Range(func(any, any) bool { found = true; return false })
+	return found
 }
 
 func (h *serverHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

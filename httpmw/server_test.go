@@ -367,3 +367,53 @@ func (l *lockedBuffer) Bytes() []byte {
 	defer l.mu.Unlock()
 	return bytes.Clone(l.b.Bytes())
 }
+
+// TestShutdownServesWhatIsOnItsWay: a connection that was made before the end, and
+// whose request comes after it, gets its answer.
+func TestShutdownServesWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	served := make(chan struct{}, 2)
+	srv, err := httpmw.NewServer("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "served")
+		served <- struct{}{}
+	}), httpmw.WithPlaintext())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveOn(t, srv, httpmw.Serve)
+	ask := func(c net.Conn) {
+		t.Helper()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		answer, err := io.ReadAll(c)
+		if err != nil || !strings.Contains(string(answer), "served") {
+			t.Errorf("answer %q, %v", answer, err)
+		}
+		_ = c.Close()
+	}
+	var conns []net.Conn
+	for range 2 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	ask(conns[0]) // the second one is accepted by now, or about to be
+	<-served
+	done := make(chan error, 1)
+	go func() { done <- httpmw.Shutdown(t.Context(), srv) }()
+	for { // until nobody listens
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	ask(conns[1])
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	<-served
+}
