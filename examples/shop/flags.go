@@ -7,12 +7,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
+	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/registries"
 	"github.com/fairlead-go/fairlead/examples/shop/policies"
 )
 
@@ -29,14 +36,55 @@ type options struct {
 	otlp      bool
 	stay      bool
 
-	// service and peers are for the processes that -processes starts.
+	registry string
+	scale    scale
+	churn    time.Duration
+	outage   time.Duration
+
+	// namespace keeps two shops apart that share a registry. Like service and peers, it is
+	// for the processes that -processes starts.
+	namespace      string
 	service, peers string
+}
+
+// scale says how many instances of a service there are to be.
+type scale map[string]int
+
+// maxInstances bounds the instances of one service.
+const maxInstances = 20
+
+// String implements [flag.Value].
+func (s scale) String() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		parts = append(parts, fmt.Sprintf("%s=%d", name, s[name]))
+	}
+	return strings.Join(parts, ",")
+}
+
+// Set implements [flag.Value].
+func (s scale) Set(text string) error {
+	if text == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name, number, _ := strings.Cut(part, "=")
+		n, err := strconv.Atoi(number)
+		switch {
+		case !slices.Contains(app.Scalable(), name):
+			return fmt.Errorf("service %q: must be one of %s", name, strings.Join(app.Scalable(), ", "))
+		case err != nil || n < 1 || n > maxInstances:
+			return fmt.Errorf("%s=%q: must be a number from 1 to %d", name, number, maxInstances)
+		}
+		s[name] = n
+	}
+	return nil
 }
 
 // parseFlags reads the command line. It prints usage, and what is wrong with a
 // flag's form, on out.
 func parseFlags(args []string, out io.Writer) (options, error) {
-	var o options
+	o := options{scale: make(scale)}
 	f := flag.NewFlagSet("shop", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.IntVar(&o.load.Requests, "requests", 2000, "`number` of requests to make; 0 is until Ctrl-C")
@@ -52,8 +100,13 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	f.BoolVar(&o.processes, "processes", false, "run each service in a process of its own")
 	f.BoolVar(&o.otlp, "otlp", false, "send traces, metrics and logs to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names")
 	f.BoolVar(&o.stay, "stay", false, "stay open after the load, until Ctrl-C")
+	f.StringVar(&o.registry, "registry", registries.Memory, "where services find each other: memory, consul or etcd; the latter two at CONSUL_HTTP_ADDR or ETCD_ENDPOINTS, or else started for this run")
+	f.Var(o.scale, "scale", "how many instances there are of which services, for example `inventory=3,payment=2`; they are replaced while the load runs, see -churn")
+	f.DurationVar(&o.churn, "churn", time.Second, "with -scale: `time` from one replacement to the next: an instance is added, the oldest is ended, or killed every other time with -processes; 0 replaces none")
+	f.DurationVar(&o.outage, "outage", 0, "for what `time` the registry is away in the middle of the load; its server is killed and started again")
+	f.StringVar(&o.namespace, "namespace", "", "`environment` that the services are registered in; by default one of its own for each run")
 	f.StringVar(&o.service, "service", "", "for -processes: the `service` to run")
-	f.StringVar(&o.peers, "peers", "", "for -processes: where the other services are, in `JSON`")
+	f.StringVar(&o.peers, "peers", "", "for -processes: the `addresses` of the other services, if the registry is not shared")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -62,20 +115,49 @@ func parseFlags(args []string, out io.Writer) (options, error) {
 	}
 	var err error
 	o.faults, err = chaos.Parse(o.fail)
-	return o, errors.Join(err, o.load.Validate(), policies.Check(o.policies, app.Names()...))
+	churn := false
+	f.Visit(func(f *flag.Flag) { churn = churn || f.Name == "churn" && o.churn != 0 })
+	return o, errors.Join(err, o.load.Validate(), policies.Check(o.policies, app.Names()...), registries.Check(o.registry), o.checkDiscovery(churn))
+}
+
+// checkDiscovery says what does not go together. churn says that -churn was given.
+func (o options) checkDiscovery(churn bool) error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(o.churn >= 0, "-churn is %v, must not be negative", o.churn)
+	check(o.outage >= 0, "-outage is %v, must not be negative", o.outage)
+	check(!churn || len(o.scale) > 0, "-churn needs -scale, to know of which services there can be several")
+	if o.namespace != "" {
+		errs = append(errs, discovery.Namespace(o.namespace).Validate())
+	}
+	if o.processes && o.registry == registries.Memory {
+		const rule = "%s with -processes needs -registry consul or etcd: processes do not share what is in memory"
+		check(len(o.scale) == 0, rule, "-scale")
+		check(o.outage == 0, rule, "-outage")
+	}
+	return errors.Join(errs...)
 }
 
 // config returns the options as the services want them.
 func (o options) config(dir string, log io.Writer) app.Config {
-	return app.Config{Dir: dir, GatewayAddr: o.gateway, Faults: o.faults, Policies: o.policies, OTLP: o.otlp, Log: log}
+	return app.Config{
+		Dir: dir, GatewayAddr: o.gateway, Faults: o.faults, Policies: o.policies, OTLP: o.otlp, Log: log,
+		Namespace: discovery.Namespace(o.namespace), Scale: o.scale,
+	}
 }
 
-// command returns the command that runs this program for one service.
-func (o options) command(self, dir string) app.Command {
+// command returns the command that runs this program for one service, with variables
+// besides those of this process.
+func (o options) command(self, dir string, env []string) app.Command {
 	return func(service, peers string) *exec.Cmd {
 		//nolint:noctx // a child is ended by its parent's hand, in its turn
-		cmd := exec.Command(self, "-service", service, "-peers", peers, "-data", dir,
+		cmd := exec.Command(self, "-service", service, "-peers", peers, "-data", dir, "-registry", o.registry, "-namespace", o.namespace, "-scale", o.scale.String(),
 			"-gateway", o.gateway, "-fail", o.fail, "-policies", o.policies, "-log", o.log, fmt.Sprintf("-otlp=%v", o.otlp))
+		cmd.Env = append(os.Environ(), env...)
 		cmd.Stderr = os.Stderr // a child that cannot start says why
 		return cmd
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,21 @@ func TestFlags(t *testing.T) {
 		{"-policies no/such/folder", "no such file"},
 		{"-fail db", "fault is"},
 		{"-fail disk=down", "unknown dependency"},
+		{"-registry etcd -scale inventory=3,payment=2 -processes -churn 500ms -outage 2s -namespace shop-here", ""},
+		{"-scale order=1 -churn 0", ""},
+		{"-churn 0", ""},
+		{"-registry consul -processes", ""},
+		{"-registry zookeeper", `"zookeeper": must be one of memory, consul, etcd`},
+		{"-scale gateway=2", `service "gateway": must be one of payment, inventory, order`},
+		{"-scale order", `order="": must be a number from 1 to 20`},
+		{"-scale order=0", "must be a number"},
+		{"-scale order=21", "must be a number"},
+		{"-churn 2s", "-churn needs -scale"},
+		{"-scale order=2 -churn -1s", "-churn is -1s"},
+		{"-outage -1s", "-outage is -1s"},
+		{"-scale order=2 -processes", "-scale with -processes needs -registry consul or etcd"},
+		{"-outage 1s -processes", "-outage with -processes needs -registry consul or etcd"},
+		{"-namespace Prod/2", "namespace"},
 		{"now", `unexpected argument "now"`},
 		{"-nonsense", "not defined"},
 	} {
@@ -66,17 +82,20 @@ func TestFlagsReachTheirPlace(t *testing.T) {
 }
 
 func TestChildGetsTheSameFlags(t *testing.T) {
-	o, err := parseFlags(strings.Fields("-fail payment=down -policies off -otlp -log x.log -gateway 127.0.0.1:8080"), io.Discard)
+	o, err := parseFlags(strings.Fields("-fail payment=down -policies off -otlp -log x.log -gateway 127.0.0.1:8080 -registry etcd -namespace here -scale order=2,payment=3"), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := o.command("shop", "/data")("order", `{"payment":{}}`)
+	cmd := o.command("shop", "/data", []string{"ETCD_ENDPOINTS=http://127.0.0.1:1"})("order", "payment=127.0.0.1:2")
+	if !slices.Contains(cmd.Env, "ETCD_ENDPOINTS=http://127.0.0.1:1") {
+		t.Error("the child does not know where the registry is")
+	}
 	child, err := parseFlags(cmd.Args[1:], io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := o
-	want.service, want.peers, want.data = "order", `{"payment":{}}`, "/data"
+	want.service, want.peers, want.data = "order", "payment=127.0.0.1:2", "/data"
 	if diff := cmp.Diff(want, child, cmp.AllowUnexported(options{})); diff != "" {
 		t.Errorf("the child's options (-want +got):\n%s", diff)
 	}

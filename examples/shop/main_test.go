@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,7 @@ func TestBoundedRun(t *testing.T) {
 			for _, want := range []string{
 				"the shop is open", "/metrics", "/readyz", "150 requests, 0 under way", "a slow request", "a failed request",
 				"what the policies did", "order → payment", "gateway → inventory", "payment received ",
+				"who was found, in the registry: ", "order-1 ", "each reserved and charged once",
 				"└─ gateway  POST /orders", "inventory  shop.inventory.v1.InventoryService/Reserve", "the shop is closed",
 			} {
 				if !bytes.Contains(out, []byte(want)) {
@@ -121,7 +123,7 @@ func checkLog(t *testing.T, path string) {
 			t.Errorf("no JSON: %v: %s", err, line)
 		}
 		services[l.Service]++
-		if l.TraceID == "" && l.Message != "serving" && l.Message != "stopping" {
+		if l.TraceID == "" && !slices.Contains([]string{"serving", "stopping", "drained"}, l.Message) {
 			t.Errorf("a line without an id: %s", line)
 		}
 	}
@@ -261,13 +263,14 @@ func TestStartFails(t *testing.T) {
 		args []string
 		want string
 	}{
-		"port":              {[]string{"-gateway", "127.0.0.1:99999"}, "gateway: "},
-		"port, processes":   {[]string{"-gateway", "127.0.0.1:99999", "-processes"}, "gateway: "},
-		"folder":            {[]string{"-data", os.Args[0]}, "not a directory"},
-		"log":               {[]string{"-log", "/"}, "is a directory"},
-		"flag":              {[]string{"-rate", "-1"}, "Rate is -1"},
-		"unknown service":   {[]string{"-service", "warehouse"}, `no service "warehouse"`},
-		"peers not in JSON": {[]string{"-service", "order", "-peers", "{"}, "registry: "},
+		"port":            {[]string{"-gateway", "127.0.0.1:99999"}, "gateway-1: "},
+		"port, processes": {[]string{"-gateway", "127.0.0.1:99999", "-processes"}, "gateway-1: "},
+		"folder":          {[]string{"-data", os.Args[0]}, "not a directory"},
+		"log":             {[]string{"-log", "/"}, "is a directory"},
+		"flag":            {[]string{"-rate", "-1"}, "Rate is -1"},
+		"unknown service": {[]string{"-service", "warehouse", "-namespace", "shop"}, `no service "warehouse"`},
+		"peers":           {[]string{"-service", "order", "-namespace", "shop", "-peers", "{"}, "static: "},
+		"registry":        {[]string{"-registry", "zookeeper"}, "must be one of memory, consul, etcd"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd, _ := command(t, tc.args...)

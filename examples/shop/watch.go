@@ -73,10 +73,12 @@ func (w *watcher) finish(ctx context.Context, s load.Snapshot) {
 }
 
 // showPolicies prints what the policies did.
-func showPolicies(ctx context.Context, out io.Writer, shop app.Shop, s load.Snapshot) {
+// past is what those of instances did that have ended.
+func showPolicies(ctx context.Context, out io.Writer, shop app.Shop, past report.Policies, s load.Snapshot) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), scrapeTimeout)
 	defer cancel()
-	p, err := readPolicies(ctx, shop)
+	p, err := readPolicies(ctx, shop.Instances()...)
+	p.Add(past)
 	if err != nil {
 		say(out, "\nnot all metrics could be read: %v\n", err)
 	}
@@ -105,11 +107,11 @@ func showPolicies(ctx context.Context, out io.Writer, shop app.Shop, s load.Snap
 	}
 }
 
-// readPolicies reads the metrics of all services.
-func readPolicies(ctx context.Context, shop app.Shop) (report.Policies, error) {
+// readPolicies reads the metrics of instances.
+func readPolicies(ctx context.Context, instances ...app.Instance) (report.Policies, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var services []report.Metrics
-	for _, i := range shop.Instances() {
+	for _, i := range instances {
 		services = append(services, report.Metrics{Service: i.Name, URL: fmt.Sprintf("http://%s/metrics", i.Admin)})
 	}
 	return report.ReadPolicies(ctx, client, services...)

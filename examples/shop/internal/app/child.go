@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
 )
 
@@ -27,20 +26,16 @@ type ready struct {
 	Traces string `json:"traces"`
 }
 
-// RunChild runs one service in this process, for a parent that holds the other
-// ends of stdin and stdout. It knows the services in peers, says on stdout where
-// it listens, and serves until stdin ends: when the parent closes it, or dies.
-func RunChild(ctx context.Context, cfg Config, name, peers string, stdin io.Reader, stdout io.Writer) (err error) {
-	services, err := registry.Parse(peers)
+// RunChild runs an instance of a service in this process, for a parent that holds the
+// other ends of stdin and stdout. It says on stdout where it listens, and serves until
+// stdin ends: when the parent closes it, or dies.
+func RunChild(ctx context.Context, cfg Config, name string, stdin io.Reader, stdout io.Writer) (err error) {
+	e := &env{cfg: cfg.withDefaults(), recorder: report.NewRecorder(), journal: report.NewJournal()}
+	r, err := e.start(ctx, name, name)
 	if err != nil {
 		return err
 	}
-	e := &env{cfg: cfg, services: services, recorder: report.NewRecorder(), journal: report.NewJournal()}
-	r, err := e.start(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.end()) }()
+	defer func() { err = errors.Join(err, r.end(ctx)) }()
 	traces, err := ServeTraces(ctx, e.recorder, e.journal)
 	if err != nil {
 		return err
@@ -63,7 +58,7 @@ func RunChild(ctx context.Context, cfg Config, name, peers string, stdin io.Read
 	case <-parentGone:
 	case <-ctx.Done():
 	case <-r.done:
-		return errors.New("app: the service ended by itself")
+		return errUnasked
 	}
 	return nil
 }

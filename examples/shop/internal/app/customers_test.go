@@ -168,7 +168,7 @@ func (b *bazaar) close() *telemetrytest.Run {
 	b.client.CloseIdleConnections()
 	stop(b.t, b.shop)
 	run := b.rec.Run(b.t)
-	telemetrytest.Check(b.t, run, telemetrytest.Uncorrelated("serving", "stopping"))
+	telemetrytest.Check(b.t, run, housekeeping)
 	return run
 }
 

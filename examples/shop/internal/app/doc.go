@@ -8,5 +8,5 @@
 //	…
 //	err = shop.Stop(ctx)
 //
-// The services know each other by name only, through package registry.
+// The services know each other by name only, and find each other in a registry.
 package app

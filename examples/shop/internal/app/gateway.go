@@ -20,7 +20,7 @@ func newGateway(_ context.Context, e *env) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	orders, err := svc.dial(e, Order)
+	orders, err := svc.Dial(Order)
 	if err != nil {
 		return svc.abandon(err)
 	}
@@ -28,7 +28,7 @@ func newGateway(_ context.Context, e *env) (*service, error) {
 	if err != nil {
 		return svc.abandon(err)
 	}
-	inventory, err := svc.dial(e, Inventory, unknown)
+	inventory, err := svc.Dial(Inventory, unknown)
 	if err != nil {
 		return svc.abandon(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/gen/orderpb"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/order"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/payment"
-	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
 	"github.com/fairlead-go/fairlead/httpmw"
 )
 
@@ -30,11 +29,11 @@ func newOrder(ctx context.Context, e *env) (*service, error) {
 	}
 	svc.closers = append(svc.closers, db)
 
-	inventory, err := svc.dial(e, Inventory)
+	inventory, err := svc.Dial(Inventory)
 	if err != nil {
 		return svc.abandon(err)
 	}
-	client, err := svc.HTTPClient(Payment, httpmw.WithDialContext(registry.Dialer(e.services)))
+	client, err := svc.HTTPClient(Payment, httpmw.WithIdleTimeout(clientIdle))
 	if err != nil {
 		return svc.abandon(err)
 	}

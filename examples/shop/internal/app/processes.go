@@ -5,78 +5,139 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
+	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
 )
 
-// startTimeout bounds how long a child has until it serves.
+// startTimeout bounds how long an instance has until callers can find it.
 const startTimeout = 20 * time.Second
 
-// Command returns the command that runs [RunChild] for a service, with peers as
-// the services it knows.
+// Command returns the command that runs [RunChild] for a service. Without a registry
+// that processes can share, peers is where the services are that it calls, for
+// static.Parse.
 type Command func(service, peers string) *exec.Cmd
 
-// StartProcesses runs each service in a process of its own. The children's log
-// lines go to log, which may be nil and must be safe for concurrent use. A child
-// ends when its standard input does, so none outlives this process.
-func StartProcesses(ctx context.Context, log io.Writer, command Command) (Shop, error) {
+// StartProcesses runs each instance in a process of its own. Without a registry in
+// the configuration, the services are told where the others are, which does not change
+// then. The children's log lines go to the configuration's log. A child ends when its
+// standard input does, so none outlives this process.
+func StartProcesses(ctx context.Context, cfg Config, command Command) (Shop, error) {
 	s := &processes{
-		services: registry.New(),
-		ended:    make(chan error, 1),
-		client:   &http.Client{Transport: &http.Transport{}, Timeout: 5 * time.Second},
+		namespace: cmp.Or(cfg.Namespace, DefaultNamespace),
+		ended:     make(chan error, 1),
+		client:    &http.Client{Transport: &http.Transport{}, Timeout: 5 * time.Second},
 	}
-	for _, name := range Names() {
-		c, err := startChild(command(name, s.services.String()), name, log, s.ended)
-		if err != nil {
-			return nil, errors.Join(err, s.Stop(ctx))
+	s.launch = func(ctx context.Context, name, id string) (*child, error) {
+		peers := ""
+		if cfg.Registry == nil {
+			peers = s.peers()
 		}
-		s.children = append(s.children, c)
-		s.services.Set(name, c.Addresses)
+		return startChild(ctx, command(name, peers), id, cfg.Log, s.ended)
+	}
+	if err := s.openAll(ctx, cfg.Scale); err != nil {
+		return nil, errors.Join(err, s.Stop(ctx))
 	}
 	return s, nil
 }
 
 type processes struct {
-	services *registry.Registry
-	children []*child
-	ended    chan error
-	client   *http.Client
+	fleet[*child]
+	namespace discovery.Namespace
+	ended     chan error
+	client    *http.Client
+
+	mu   sync.Mutex
+	past []report.Newspaper // of children that have ended
 }
 
-func (s *processes) Instances() []Instance {
-	out := make([]Instance, 0, len(s.children))
-	for _, c := range s.children {
-		out = append(out, c.Instance)
+// peers returns where the services are that can be called, as static.Parse reads it.
+func (s *processes) peers() string {
+	addresses := make(map[string][]string)
+	for _, i := range s.Instances() {
+		if a := i.Addresses.GRPC + i.Addresses.HTTP; a != "" { // it speaks one of them
+			addresses[i.Name] = append(addresses[i.Name], a)
+		}
 	}
-	return out
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		all = append(all, name+"="+strings.Join(addresses[name], ","))
+	}
+	return strings.Join(all, ";")
 }
 
-func (s *processes) Traces() report.Source {
+// End implements [Shop].
+func (s *processes) End(ctx context.Context, id string) error {
+	s.remember(ctx, id)
+	return s.fleet.End(ctx, id)
+}
+
+// Kill implements [Killer].
+func (s *processes) Kill(ctx context.Context, id string) error {
+	s.remember(ctx, id)
+	c, err := s.take(id)
+	if err != nil {
+		return err
+	}
+	return c.kill()
+}
+
+// remember keeps what a child has to tell that is about to end.
+func (s *processes) remember(ctx context.Context, id string) {
+	for _, c := range s.list() {
+		if c.ID != id {
+			continue
+		}
+		if news, err := s.remote(c).News(ctx); err == nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.past = append(s.past, report.OldNews(news))
+		}
+	}
+}
+
+// Traces implements [Shop]. What was known by instances that have ended is lost.
+func (s *processes) Traces() report.Source { return remoteTraces{s} }
+
+type remoteTraces struct{ *processes }
+
+// Trace implements [report.Source].
+func (s remoteTraces) Trace(ctx context.Context, id string) (*report.Trace, error) {
 	var sources []report.Source
-	for _, c := range s.children {
+	for _, c := range s.list() {
 		sources = append(sources, s.remote(c))
 	}
-	return report.Merge(sources...)
+	return report.Merge(sources...).Trace(ctx, id)
 }
 
-func (s *processes) News() report.Newspaper {
-	var papers []report.Newspaper
-	for _, c := range s.children {
+func (s *processes) News() report.Newspaper { return remoteNews{s} }
+
+type remoteNews struct{ *processes }
+
+// News implements [report.Newspaper].
+func (s remoteNews) News(ctx context.Context) (report.News, error) {
+	s.mu.Lock()
+	papers := slices.Clone(s.past)
+	s.mu.Unlock()
+	for _, c := range s.list() {
 		papers = append(papers, s.remote(c))
 	}
-	return report.MergeNews(papers...)
+	return report.MergeNews(papers...).News(ctx)
 }
 
 func (s *processes) remote(c *child) report.Remote {
@@ -87,11 +148,7 @@ func (s *processes) Ended() <-chan error { return s.ended }
 
 func (s *processes) Stop(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
-	var errs []error
-	for _, c := range slices.Backward(s.children) {
-		errs = append(errs, c.end(ctx))
-	}
-	return errors.Join(errs...)
+	return s.fleet.Stop(ctx)
 }
 
 // child is a service in a process of its own.
@@ -105,19 +162,19 @@ type child struct {
 }
 
 // startChild starts a child and waits until it serves.
-func startChild(cmd *exec.Cmd, name string, log io.Writer, ended chan<- error) (*child, error) {
+func startChild(ctx context.Context, cmd *exec.Cmd, id string, log io.Writer, ended chan<- error) (*child, error) {
 	c := &child{cmd: cmd, done: make(chan struct{})}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, fmt.Errorf("app: start %s: %w", name, err)
+		return nil, fmt.Errorf("app: start %s: %w", id, err)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("app: start %s: %w", name, errors.Join(err, stdin.Close()))
+		return nil, fmt.Errorf("app: start %s: %w", id, errors.Join(err, stdin.Close()))
 	}
 	c.stdin = stdin
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("app: start %s: %w", name, err)
+		return nil, fmt.Errorf("app: start %s: %w", id, err)
 	}
 	says := make(chan []byte, 1)
 	go func() {
@@ -125,7 +182,7 @@ func startChild(cmd *exec.Cmd, name string, log io.Writer, ended chan<- error) (
 		c.err = c.follow(stdout, says, log)
 		if !c.stopping.Load() {
 			select {
-			case ended <- fmt.Errorf("app: %s ended: %w", name, errors.Join(c.err, errUnasked)):
+			case ended <- fmt.Errorf("app: %s ended: %w", id, errors.Join(c.err, errUnasked)):
 			default: // it is not the first one
 			}
 		}
@@ -140,14 +197,17 @@ func startChild(cmd *exec.Cmd, name string, log io.Writer, ended chan<- error) (
 		err = errors.Join(c.err, errUnasked)
 	case <-timeout.C:
 		err = fmt.Errorf("not ready after %v", startTimeout)
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("app: start %s: %w", name, err), c.kill())
+		return nil, errors.Join(fmt.Errorf("app: start %s: %w", id, err), c.kill())
 	}
+	c.ID = id
 	return c, nil
 }
 
-var errUnasked = errors.New("the process ended unasked")
+func (c *child) instance() Instance { return c.Instance }
 
 // follow delivers the line by which the child says that it is ready, passes the
 // others on to log, and waits for the process at the end of its output.
@@ -176,10 +236,10 @@ func (c *child) end(ctx context.Context) error {
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-		return fmt.Errorf("app: stop %s: %w", c.Name, errors.Join(context.Cause(ctx), c.kill()))
+		return fmt.Errorf("app: stop %s: %w", c.ID, errors.Join(context.Cause(ctx), c.kill()))
 	}
 	if c.err != nil {
-		return fmt.Errorf("app: stop %s: %w", c.Name, errors.Join(c.err, closed))
+		return fmt.Errorf("app: stop %s: %w", c.ID, errors.Join(c.err, closed))
 	}
 	return nil
 }

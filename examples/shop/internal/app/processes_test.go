@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fairlead-go/fairlead/discovery/static"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
@@ -24,8 +25,11 @@ const childVariable = "SHOP_TEST_CHILD"
 
 // child runs the service that the environment names.
 func child() int {
-	cfg := app.Config{Dir: os.Getenv("SHOP_TEST_DIR"), Log: os.Stdout}
-	err := app.RunChild(context.Background(), cfg, os.Getenv(childVariable), os.Getenv("SHOP_TEST_PEERS"), os.Stdin, os.Stdout)
+	peers, err := static.Parse(app.DefaultNamespace, os.Getenv("SHOP_TEST_PEERS"))
+	cfg := app.Config{Dir: os.Getenv("SHOP_TEST_DIR"), Log: os.Stdout, Registry: peers}
+	if err == nil {
+		err = app.RunChild(context.Background(), cfg, os.Getenv(childVariable), os.Stdin, os.Stdout)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -61,7 +65,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 func TestProcesses(t *testing.T) {
 	var log buffer
 	started := children{}
-	shop, err := app.StartProcesses(t.Context(), &log, started.command(t, t.TempDir()))
+	shop, err := app.StartProcesses(t.Context(), app.Config{Log: &log}, started.command(t, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func TestProcesses(t *testing.T) {
 
 func TestProcessThatDies(t *testing.T) {
 	started := children{}
-	shop, err := app.StartProcesses(t.Context(), nil, started.command(t, t.TempDir()))
+	shop, err := app.StartProcesses(t.Context(), app.Config{}, started.command(t, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +110,7 @@ func TestProcessThatDies(t *testing.T) {
 	}
 	select {
 	case err := <-shop.Ended():
-		if err == nil || !strings.Contains(err.Error(), "inventory ended") {
+		if err == nil || !strings.Contains(err.Error(), "inventory-1 ended") {
 			t.Errorf("Ended = %v, want one that names the inventory", err)
 		}
 	case <-time.After(10 * time.Second):
@@ -128,11 +132,11 @@ func TestProcessThatDoesNotStart(t *testing.T) {
 		"ends at once":       exec.Command("true"),
 		"says something odd": exec.Command("sh", "-c", "echo ready or not; cat"),
 	} {
-		shop, err := app.StartProcesses(t.Context(), nil, func(string, string) *exec.Cmd { return cmd })
+		shop, err := app.StartProcesses(t.Context(), app.Config{}, func(string, string) *exec.Cmd { return cmd })
 		if err == nil {
 			t.Errorf("%s: started", name)
 			stop(t, shop)
-		} else if !strings.Contains(err.Error(), "start notify") {
+		} else if !strings.Contains(err.Error(), "start notify-1") {
 			t.Errorf("%s: %v, want the service's name in it", name, err)
 		}
 	}

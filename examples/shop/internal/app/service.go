@@ -13,21 +13,19 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/grpc"
 
 	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
-	"github.com/fairlead-go/fairlead/examples/shop/internal/registry"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/store"
-	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/telemetry"
 )
 
 // env is what the services of one process share.
 type env struct {
 	cfg      Config
-	services *registry.Registry
 	recorder *report.Recorder
 	journal  *report.Journal
 }
@@ -51,7 +49,8 @@ var builders = map[string]func(context.Context, *env) (*service, error){
 }
 
 // newService returns a service of that name with what all of them have in
-// common: telemetry, logs, policies, and no TLS, as nothing leaves this machine.
+// common: telemetry, logs, policies, the registry in which it finds others, and no TLS,
+// as nothing leaves this machine.
 func (e *env) newService(name string, opts ...fairlead.Option) (*service, error) {
 	metrics := prometheus.NewRegistry()
 	processors := []sdktrace.SpanProcessor{e.recorder}
@@ -75,13 +74,31 @@ func (e *env) newService(name string, opts ...fairlead.Option) (*service, error)
 		fairlead.WithMetricsRegistry(metrics),
 		fairlead.WithLogHandler(slog.NewMultiHandler(logs...)),
 		fairlead.WithPolicies(rules...),
+		fairlead.WithRegistry(e.cfg.Registry),
+		fairlead.WithNamespace(e.cfg.Namespace),
+		fairlead.WithDiscovery(e.cfg.Watching()...),
 		fairlead.WithTelemetry(telemetry.ForService(e.telemetryOptions(processors)...)),
 	}
-	svc, err := fairlead.New(name, append(common, opts...)...)
+	svc, err := fairlead.New(name, slices.Concat(common, findable(name), opts)...)
 	if err != nil {
 		return nil, err
 	}
 	return &service{Service: svc, name: name}, nil
+}
+
+// findable is how others find a service, if they do. What it gives its requests is
+// bounded, so that the registry need not list it for long after it has died.
+func findable(name string) []fairlead.Option {
+	if !slices.Contains(Scalable(), name) {
+		return []fairlead.Option{fairlead.WithoutRegistration(), fairlead.WithDrainWait(0)}
+	}
+	return []fairlead.Option{
+		fairlead.WithServerTimeout(serverTimeout),
+		fairlead.WithHTTPServer(httpmw.WithReadTimeout(serverTimeout), httpmw.WithIdleTimeout(serverIdle)),
+		fairlead.WithRegistration(discovery.WithTTL(ttl),
+			discovery.WithBackoff(minBackoff, maxBackoff), discovery.WithRegistrationBreaker(discovery.DefaultBreakAfter, maxBackoff)),
+		fairlead.WithDrainWait(drainWait),
+	}
 }
 
 func (e *env) telemetryOptions(processors []sdktrace.SpanProcessor) []telemetry.Option {
@@ -105,12 +122,6 @@ func (e *env) open(ctx context.Context, name, schema string) (*store.DB, error) 
 }
 
 func (e *env) file(name string) string { return filepath.Join(e.cfg.Dir, name+".db") }
-
-// dial returns a connection to another service's gRPC port.
-func (s *service) dial(e *env, name string, opts ...interceptors.ClientOption) (*interceptors.Client, error) {
-	resolve := interceptors.WithDialOptions(grpc.WithResolvers(registry.Resolver(e.services)))
-	return s.Dial(registry.Target(name), append(opts, resolve)...)
-}
 
 // close ends what the service has opened.
 func (s *service) close() error {

@@ -21,6 +21,9 @@ import (
 	"github.com/fairlead-go/fairlead/testkit/telemetrytest"
 )
 
+// housekeeping are the log lines that belong to no request.
+var housekeeping = telemetrytest.Uncorrelated("serving", "stopping", "drained")
+
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(child())
@@ -40,7 +43,7 @@ func visit(t *testing.T, shop app.Shop, requests int) load.Snapshot {
 		case app.Gateway:
 			cfg.Gateway = "http://" + i.Addresses.HTTP
 		case app.Order:
-			cfg.Order = i.Addresses.GRPC
+			cfg.Order = "passthrough:///" + i.Addresses.GRPC
 		}
 	}
 	stats := load.NewStats()
@@ -108,7 +111,7 @@ func TestEverythingAgrees(t *testing.T) {
 		t.Errorf("%d requests without an answer or without their own trace id: %+v", lost, got.LastUnexpected)
 	}
 	run := rec.Run(t)
-	telemetrytest.Check(t, run, telemetrytest.Uncorrelated("serving", "stopping"))
+	telemetrytest.Check(t, run, housekeeping)
 	t.Logf("%d requests in %v, %d traces, %d lines; %v, %d of them unexpected",
 		got.Done, got.Elapsed, run.Traces().Len(), run.Logs().Len(), got.Outcomes, got.Unexpected)
 }
@@ -131,7 +134,7 @@ func TestBrokenShopAgreesToo(t *testing.T) {
 			if lost := got.Outcomes[load.LostIdentity] + got.Outcomes[load.NoAnswer]; lost > 0 {
 				t.Errorf("%d requests without an answer or without their own trace id: %+v", lost, got.LastUnexpected)
 			}
-			telemetrytest.Check(t, rec.Run(t), telemetrytest.Uncorrelated("serving", "stopping"))
+			telemetrytest.Check(t, rec.Run(t), housekeeping)
 		})
 	}
 }

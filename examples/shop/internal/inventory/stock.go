@@ -21,7 +21,17 @@ CREATE TABLE IF NOT EXISTS reservations (
 	order_id TEXT PRIMARY KEY,
 	sku      TEXT NOT NULL REFERENCES stock (sku),
 	quantity INTEGER NOT NULL CHECK (quantity > 0)
+);
+CREATE TABLE IF NOT EXISTS deliveries (
+	sku      TEXT PRIMARY KEY REFERENCES stock (sku),
+	quantity INTEGER NOT NULL
 );`
+
+// Unbalanced is the query for the articles of which not as many are available or
+// reserved as were delivered, and by how many.
+const Unbalanced = `
+SELECT d.sku, d.quantity - s.available - coalesce((SELECT sum(r.quantity) FROM reservations r WHERE r.sku = d.sku), 0) AS missing
+FROM deliveries d JOIN stock s ON s.sku = d.sku WHERE missing != 0`
 
 const (
 	// ErrUnknownSKU says that there is no such article.
@@ -50,10 +60,16 @@ func NewStock(db *store.DB) *Stock { return &Stock{db: db} }
 func (s *Stock) Seed(ctx context.Context, articles ...Article) error {
 	return s.db.Update(ctx, "seed stock", func(tx *sql.Tx) error {
 		for _, a := range articles {
-			_, err := tx.ExecContext(ctx,
+			inserted, err := affected(tx.ExecContext(ctx,
 				`INSERT INTO stock (sku, unit_price_cents, available) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-				a.SKU, a.UnitPriceCents, a.Available)
+				a.SKU, a.UnitPriceCents, a.Available))
 			if err != nil {
+				return err
+			}
+			if inserted == 0 {
+				continue
+			}
+			if err := deliver(ctx, tx, a.SKU, a.Available); err != nil {
 				return err
 			}
 		}
@@ -127,9 +143,20 @@ func (s *Stock) Change(ctx context.Context, sku string, delta int) (Article, err
 		if a.Available += int64(delta); a.Available < 0 {
 			return ErrOutOfStock
 		}
-		return setAvailable(ctx, tx, a)
+		if err := setAvailable(ctx, tx, a); err != nil {
+			return err
+		}
+		return deliver(ctx, tx, sku, int64(delta))
 	})
 	return a, err
+}
+
+// deliver writes down what came in, or was taken out for another reason than an order.
+func deliver(ctx context.Context, tx *sql.Tx, sku string, quantity int64) error {
+	_, err := tx.ExecContext(ctx,
+		`INSERT INTO deliveries (sku, quantity) VALUES (?, ?) ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity`,
+		sku, quantity)
+	return err
 }
 
 func article(ctx context.Context, tx *sql.Tx, sku string) (Article, error) {

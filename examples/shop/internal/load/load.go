@@ -19,9 +19,10 @@ import (
 type Config struct {
 	// Gateway is the URL of the gateway, without a path.
 	Gateway string
-	// Order is the address of the order service's gRPC port, for the strangers
-	// who call methods that do not exist.
+	// Order is the gRPC target of the order service, for the strangers who call methods
+	// that do not exist, and Dial is what it takes to connect to it besides.
 	Order string
+	Dial  []grpc.DialOption
 	// Requests bounds how many requests are made; 0 means until the context ends.
 	Requests int
 	// Rate bounds the requests started per second; 0 means no bound.
@@ -81,7 +82,7 @@ func New(cfg Config, stats *Stats) (*Generator, error) {
 	if err := errors.Join(cfg.Validate(), cfg.validateTargets()); err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("passthrough:///"+cfg.Order, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(cfg.Order, append(cfg.Dial, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}

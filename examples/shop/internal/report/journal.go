@@ -115,6 +115,13 @@ func (j *Journal) News(context.Context) (News, error) {
 	return out, nil
 }
 
+// OldNews returns a newspaper that has this news, and no other.
+func OldNews(n News) Newspaper { return oldNews{n} }
+
+type oldNews struct{ news News }
+
+func (o oldNews) News(context.Context) (News, error) { return o.news, nil }
+
 // MergeNews returns what has the news of all papers. One that cannot be had is
 // passed over if there is another.
 func MergeNews(papers ...Newspaper) Newspaper { return mergedNews(papers) }

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -60,7 +61,8 @@ type Metrics struct {
 	URL     string
 }
 
-// ReadPolicies reads what the policies did from the services' metrics.
+// ReadPolicies reads what the policies did from the metrics of services, of which there
+// may be several instances.
 func ReadPolicies(ctx context.Context, client *http.Client, services ...Metrics) (Policies, error) {
 	var p Policies
 	var errs []error
@@ -147,10 +149,58 @@ func (p *Policies) add(service string, families map[string]*dto.MetricFamily) {
 			}
 		}
 	}
+	one := Policies{Servers: []Server{server}}
 	for _, name := range slices.Sorted(maps.Keys(clients)) {
-		p.Clients = append(p.Clients, *clients[name])
+		one.Clients = append(one.Clients, *clients[name])
 	}
-	p.Servers = append(p.Servers, server)
+	p.Add(one)
+}
+
+// Add adds what the policies of others did, such as those of another instance of a
+// service that is in p already.
+func (p *Policies) Add(others Policies) {
+	for _, o := range others.Clients {
+		i := slices.IndexFunc(p.Clients, func(c Client) bool { return c.From == o.From && c.To == o.To })
+		if i < 0 {
+			o.Refused, o.GivenUp = maps.Clone(o.Refused), maps.Clone(o.GivenUp)
+			p.Clients = append(p.Clients, o)
+			continue
+		}
+		p.Clients[i].add(o)
+	}
+	for _, o := range others.Servers {
+		i := slices.IndexFunc(p.Servers, func(s Server) bool { return s.Service == o.Service })
+		if i < 0 {
+			o.Refused = maps.Clone(o.Refused)
+			p.Servers = append(p.Servers, o)
+			continue
+		}
+		p.Servers[i].Received += o.Received
+		addCounts(p.Servers[i].Refused, o.Refused)
+	}
+}
+
+// add adds what another instance did. Each has a budget and a breaker of its own.
+func (c *Client) add(o Client) {
+	c.Calls, c.Sent, c.Retries, c.Hedges, c.Saved = c.Calls+o.Calls, c.Sent+o.Sent, c.Retries+o.Retries, c.Hedges+o.Hedges, c.Saved+o.Saved
+	addCounts(c.Refused, o.Refused)
+	addCounts(c.GivenUp, o.GivenUp)
+	c.Trips += o.Trips
+	switch {
+	case c.Budget < 0:
+		c.Budget = o.Budget
+	case o.Budget > 0:
+		c.Budget += o.Budget
+	}
+	if o.Breaker != "" && c.Breaker != o.Breaker {
+		c.Breaker = strings.TrimPrefix(c.Breaker+", "+o.Breaker, ", ")
+	}
+}
+
+func addCounts(to, from map[string]int) {
+	for name, n := range from {
+		to[name] += n
+	}
 }
 
 // healthRoutes are the routes of those who ask how a service is.
