@@ -33,6 +33,7 @@ var linkBudgets = []budget{
 	{"./discovery/etcd", 25, "etcd's client, which is gRPC, gateway's annotations and zap"},
 	{"./discovery/grpcresolver", 3, "gRPC's resolver API, with protobuf and x/sys; no transport, which a client brings"},
 	{"./discovery/grpcbalancer", 4, "gRPC's balancers and what they link: genproto, protobuf and x/sys; no transport, which a client brings"},
+	{"./discovery/discoveryfile", 1, "YAML: a package of its own for its sake"},
 	{"./discovery/...", 0, "instances, watchers, registrars and the back ends without a client of their own need the standard library; those with one have rows of their own"},
 	{"./metrics", 17, "ctxutil's, client_golang with its seven (client_model, common, procfs, perks, goautoneg, x/sys, protobuf), and gobreaker, whose error is a word of resilience's vocabulary"},
 	{"./record", 17, "those of metrics and resilience: the engine adds none"},

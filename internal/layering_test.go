@@ -69,6 +69,7 @@ var layers = []layer{
 	{"./discovery/etcd", list(grpcAPI, "./discovery", "./ctxutil", "./health", "go.etcd.io/etcd/...", "go.uber.org/zap"), nil,
 		"as for Consul; its client is gRPC's, whose connections and calls have to be told how to fail, and logs through zap, which has to be told not to"},
 	{"./discovery/nacos", list("./discovery", "./ctxutil", "./health", "github.com/nacos-group/nacos-sdk-go/..."), nil, "as for etcd"},
+	{"./discovery/discoveryfile", list("./discovery", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "reads settings that are written in YAML: whoever takes the environment alone must not link it"},
 	{"./discovery/...", list("./discovery/...", "./ctxutil", "./health"), list(noSDK, noGRPC, noPrometheus), "instances, registrars and watchers are the same for gRPC and HTTP"},
 
 	{"./console", nil, noSDK, "a page of the standard library's: whoever shows something gives it a function"},
