@@ -26,9 +26,9 @@ func (b *Balancer) unreachable(e *Endpoint) {
 		backoff = min(b.minBackoff<<shift, b.maxBackoff)
 	}
 	e.failures++
-	e.fresh = true
 	e.downUntil = now + int64(backoff)
 	e.out.Or(outDown)
+	e.gone()
 	b.counts.unreachable++
 	note(b, b.observer.Unreachable, Unreached{e.Instance(), backoff, e.failures})
 	b.touch()
@@ -60,14 +60,15 @@ func (b *Balancer) aside(e *Endpoint, d time.Duration) {
 	}
 }
 
-// failing ejects an endpoint that failed too often in a row.
+// failing ejects an endpoint that failed too often in a row, unless it is out of picks
+// as it is: calls fail together when a connection breaks.
 func (b *Balancer) failing(e *Endpoint) {
 	if b.eject.off {
 		return
 	}
 	b.mu.Lock()
 	defer b.unlock()
-	if e.out.Load()&(outEjected|outRemoved) == 0 {
+	if e.out.Load() == 0 {
 		b.ejectFor(e, ReasonConsecutive, b.now())
 	}
 }

@@ -114,7 +114,7 @@ func TestEjectByRecord(t *testing.T) {
 		{"the worst goes", [6]int{0, 90, 0, 95, 0, 0}, nil, []string{id(3) + " ejected: failure_share for 30s, time 1", id(1) + " spared: failure_share"}},
 		{"two may", [6]int{0, 90, 0, 95, 0, 0}, []balancer.Option{balancer.WithMaxEjected(0.4)},
 			[]string{id(3) + " ejected: failure_share for 30s, time 1", id(1) + " ejected: failure_share for 30s, time 1"}},
-		{"too few calls", [6]int{0, 90, 0, 0, 0, 0}, []balancer.Option{balancer.WithEjectInterval(10*time.Second, 101, 5)}, nil},
+		{"too few calls", [6]int{0, 90, 0, 0, 0, 0}, []balancer.Option{balancer.WithEjectInterval(10*time.Second, 102, 5)}, nil},
 		{"too few endpoints", [6]int{0, 0, 40, 0, 0, 0}, []balancer.Option{balancer.WithEjectInterval(10*time.Second, 50, 7)}, nil},
 		{"off", [6]int{0, 100, 0, 0, 0, 0}, []balancer.Option{balancer.WithoutEjection()}, nil},
 	} {
@@ -286,6 +286,39 @@ func TestUnreachable(t *testing.T) {
 		l.told(t)
 		late.Done(balancer.OK)
 		l.told(t, id(0)+" returned: unreachable")
+	})
+}
+
+// TestEjectedAndLost: a broken connection fails the calls on it, and that is not held
+// against the process that is there next.
+func TestEjectedAndLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l journal
+		b := newBalancer(t, instances(10, nil), balancer.WithObserver(l.observer()), balancer.WithPolicy(balancer.Random))
+		l.told(t, "+10 -0 ~0 =10")
+		var calls []balancer.Pick
+		for range 20 {
+			calls = append(calls, on(t, b, id(0)))
+		}
+		for _, p := range calls[:5] {
+			p.Done(balancer.Failed)
+		}
+		l.told(t, id(0)+" ejected: consecutive for 30s, time 1")
+		e := endpoint(t, b, id(0))
+		e.Lost()
+		for _, p := range calls[5:] {
+			p.Done(balancer.Failed)
+		}
+		l.told(t, id(0)+" returned: consecutive")
+		if s := b.Stats(); s.Ejected != 0 || s.Suspended != 1 {
+			t.Errorf("%+v, want none ejected: it is out as it is", s)
+		}
+		e.Resume()
+		if got := e.Weight(); got != 0.1 {
+			t.Errorf("weight %v, want 0.1: it is back, and starts slowly", got)
+		}
+		on(t, b, id(0)).Done(balancer.Failed) // the first of its own
+		l.told(t)
 	})
 }
 

@@ -119,7 +119,7 @@ func (e *Endpoint) Weight() float64 {
 func (e *Endpoint) Suspend() { e.suspend(false) }
 
 // Lost is [Endpoint.Suspend] for an endpoint that could not be reached: when it is back,
-// it starts slowly.
+// it starts slowly, and if it was ejected, that is over.
 func (e *Endpoint) Lost() { e.suspend(true) }
 
 // Resume takes the endpoint into picks again, with the next one.
@@ -137,9 +137,20 @@ func (e *Endpoint) Resume() {
 func (e *Endpoint) suspend(fresh bool) {
 	e.b.mu.Lock()
 	defer e.b.unlock()
-	e.fresh = e.fresh || fresh
+	if fresh {
+		e.gone()
+	}
 	if e.out.Or(outSuspended)&outSuspended == 0 {
 		e.b.touch()
+	}
+}
+
+// gone notes that the endpoint could not be reached. Whoever answers there next is another
+// process as a rule, which is not held to what the last one did.
+func (e *Endpoint) gone() {
+	e.fresh = true
+	if e.out.Load()&outEjected != 0 {
+		e.b.restore(e, e.b.now())
 	}
 }
 

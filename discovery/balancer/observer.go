@@ -19,8 +19,8 @@ type Observer struct {
 	Ejected func(Ejection)
 	// Spared is called when an endpoint would have been ejected, and too many are.
 	Spared func(Ejection)
-	// Returned is called when an endpoint is back that was ejected, set aside or
-	// unreachable.
+	// Returned is called when an endpoint is not ejected, set aside or unreachable any
+	// more.
 	Returned func(Return)
 	// Unreachable is called when an endpoint is out of picks because it could not be
 	// reached.
