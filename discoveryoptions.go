@@ -69,7 +69,7 @@ func WithInstance(in discovery.Instance) Option {
 func WithAdvertise(host string) Option {
 	return optionFunc(func(c *config) {
 		c.discovery.host = host
-		if host == "" || strings.ContainsAny(host, "/ ") {
+		if host == "" || strings.ContainsAny(host, "/ []") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
 			c.errs = append(c.errs, fmt.Errorf("WithAdvertise: %q is no host", host))
 		}
 	})

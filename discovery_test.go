@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fairlead_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-go/fairlead"
+	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/memory"
+	"github.com/fairlead-go/fairlead/discovery/static"
+)
+
+func TestDiscoveryRefuses(t *testing.T) {
+	fixed, err := static.New(discovery.Instance{Namespace: "dev", Service: "order", Address: "10.0.0.1:80"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := fairlead.WithRegistry(memory.New())
+	for _, tc := range []struct {
+		name string
+		opts []fairlead.Option
+		env  string
+		want string
+	}{
+		{"no registry", []fairlead.Option{fairlead.WithRegistry(nil)}, "", "WithRegistry: nil registry"},
+		{"namespace", []fairlead.Option{registry, fairlead.WithNamespace("Prod")}, "", `WithNamespace: `},
+		{"namespace of the environment", []fairlead.Option{registry}, "deployment.environment.name=../prod", "OTEL_RESOURCE_ATTRIBUTES"},
+		{"host", []fairlead.Option{registry, fairlead.WithAdvertise("a b")}, "", `WithAdvertise: "a b" is no host`},
+		{"host with port", []fairlead.Option{registry, fairlead.WithAdvertise("order:80")}, "", `WithAdvertise: "order:80" is no host`},
+		{"options without a registry", []fairlead.Option{fairlead.WithRegistration(discovery.WithTTL(time.Minute))}, "", "need WithRegistry"},
+		{"patrol without a registry", []fairlead.Option{fairlead.WithPatrol()}, "", "need WithRegistry"},
+		{"patrol of a list", []fairlead.Option{fairlead.WithRegistry(fixed), fairlead.WithPatrol()}, "", "cannot be asked how they are"},
+		{"drain wait", []fairlead.Option{fairlead.WithDrainWait(-1)}, "", "WithDrainWait: -1ns is negative"},
+		{"watcher", []fairlead.Option{registry, fairlead.WithDiscovery(discovery.WithMaxStale(-1))}, "", "max stale"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("OTEL_RESOURCE_ATTRIBUTES", tc.env)
+			svc, err := fairlead.New("order", append(tc.opts, fairlead.WithAdmin(""))...)
+			if err == nil {
+				_ = svc.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q in it", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestInstanceFromEnvironment: environment and zone are OpenTelemetry's; what is
+// listened on everywhere is registered under an address that others reach.
+func TestInstanceFromEnvironment(t *testing.T) {
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging,cloud.availability_zone=eu-1b")
+	registry := memory.New()
+	svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithHTTP("0.0.0.0:0"), fairlead.WithAdmin(""),
+		fairlead.WithRegistry(registry), fairlead.WithDrainWait(0), fairlead.WithAdvertise("order-7.internal"))
+	stop := registered(t, svc)
+	all := registry.Instances(discovery.Query{Namespace: "staging", Service: "order"})
+	_, port, _ := net.SplitHostPort(svc.Addr("http"))
+	if len(all) != 1 || all[0].Zone != "eu-1b" || all[0].Address != "order-7.internal:"+port {
+		t.Errorf("registered: %+v", all)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestForeignRegistration: a service of one environment is not registered in another,
+// and sees nothing of it.
+func TestForeignRegistration(t *testing.T) {
+	registry := memory.New()
+	for _, ns := range []discovery.Namespace{"prod", "prod2"} {
+		svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithAdmin(""),
+			fairlead.WithRegistry(registry), fairlead.WithNamespace(ns), fairlead.WithDrainWait(0))
+		stop := registered(t, svc)
+		defer func() {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}()
+		cc, err := svc.Dial("registry:///order?ns=prod")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err = cc.Invoke(ctx, "/x/Y", nil, nil)
+		if foreign := err != nil && strings.Contains(err.Error(), discovery.ErrForeignNamespace.Error()); foreign != (ns != "prod") {
+			t.Errorf("a call from %s to prod: %v", ns, err)
+		}
+	}
+	for _, ns := range []discovery.Namespace{"prod", "prod2"} {
+		if n := len(registry.Instances(discovery.Query{Namespace: ns, Service: "order"})); n != 1 {
+			t.Errorf("%d instances in %s", n, ns)
+		}
+	}
+}
+
+// TestRegistryInHealth: how the registry and its servers are is shown, and keeps
+// nobody from being ready.
+func TestRegistryInHealth(t *testing.T) {
+	registry := memory.New()
+	svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithAdmin(""),
+		fairlead.WithRegistry(registry), fairlead.WithPatrol(), fairlead.WithDrainWait(0))
+	stop := registered(t, svc)
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	var body string
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		body = get(t, client, "http://"+svc.Addr("http")+"/readyz", http.StatusOK)
+		if strings.Contains(body, `"registry":"ok"`) && strings.Contains(body, `"registry-servers":"ok"`) {
+			break
+		}
+	}
+	if !strings.Contains(body, `"registry":"ok"`) || !strings.Contains(body, `"registry-servers":"ok"`) {
+		t.Errorf("/readyz: %s", body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWatchOnly: a catalog that nobody can register in is watched, and so is a
+// registry without registration.
+func TestWatchOnly(t *testing.T) {
+	registry := memory.New()
+	svc := mustNew(t, "gateway", fairlead.WithPlaintext(), discard, fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithAdmin(""),
+		fairlead.WithRegistry(registry), fairlead.WithoutRegistration(), fairlead.WithDrainWait(0))
+	stop := registered(t, svc)
+	if n := len(registry.Instances(discovery.Query{Namespace: discovery.DefaultNamespace, Service: "gateway"})); n != 0 {
+		t.Errorf("%d instances registered", n)
+	}
+	if svc.Watcher() == nil {
+		t.Error("no watcher")
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func ExampleWithRegistry() {
+	registry := memory.New() // or consul.FromEnv, etcd.FromEnv
+	inventory, err := fairlead.New("inventory", fairlead.WithPlaintext(), fairlead.WithLogHandler(slog.DiscardHandler),
+		fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithRegistry(registry), fairlead.WithoutSignals(), fairlead.WithDrainWait(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	inventory.HTTP().HandleFunc("GET /stock/{sku}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s: 7 left", r.PathValue("sku"))
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- inventory.Run(ctx) }()
+	fmt.Println("registered:", inventory.Registered(ctx))
+
+	order, err := fairlead.New("order", fairlead.WithPlaintext(), fairlead.WithLogHandler(slog.DiscardHandler),
+		fairlead.WithAdmin(""), fairlead.WithRegistry(registry))
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := order.HTTPClient("inventory")
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := client.Get("http://inventory/stock/anchor")
+	if err != nil {
+		log.Fatal(err)
+	}
+	text, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	fmt.Println(string(text))
+
+	_ = order.Close()
+	stop()
+	fmt.Println("ended:", <-ended)
+	// Output:
+	// registered: <nil>
+	// anchor: 7 left
+	// ended: <nil>
+}
