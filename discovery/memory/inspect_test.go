@@ -158,6 +158,23 @@ func TestRemove(t *testing.T) {
 		if err := r.Remove(t.Context(), before["prod/order/one"]); !errors.Is(err, discovery.ErrChanged) {
 			t.Errorf("kept up again: %v", err)
 		}
+		if e := list()["prod/order/one"]; e.Expired || !e.Expires {
+			t.Errorf("kept up again, and listed as %+v", e)
+		}
+		immortal := discovery.Instance{Namespace: "prod", Service: "price", ID: "x", Address: "10.0.0.9:80"}
+		if err := r.Faults().Forever(immortal); err != nil {
+			t.Fatal(err)
+		}
+		ghost := list()["prod/price/x"]
+		if err := r.Faults().Forever(immortal); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Remove(t.Context(), ghost); !errors.Is(err, discovery.ErrChanged) {
+			t.Errorf("written again as it was: %v", err)
+		}
+		if err := r.Remove(t.Context(), list()["prod/price/x"]); err != nil {
+			t.Error(err)
+		}
 		r.Faults().Put(q, "half", []byte(`{"v":1,"namespace":"prod","service":"order","id":"y","address":"?"}`))
 		if err := r.Remove(t.Context(), before["prod/order/half"]); !errors.Is(err, discovery.ErrChanged) {
 			t.Errorf("written again: %v", err)
