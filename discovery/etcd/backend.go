@@ -135,13 +135,3 @@ func (b *Backend) Watch(_ context.Context, q discovery.Query) (discovery.Source,
 	}
 	return newSource(b, q), nil
 }
-
-// retire lets a stream of watches come to its end whose token was refused, and the token
-// with it.
-func (b *Backend) retire(s *stream) {
-	if b.session != nil {
-		token, _ := b.session.current()
-		b.session.forget(token)
-	}
-	b.hub.retire(s)
-}

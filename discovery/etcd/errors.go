@@ -44,8 +44,8 @@ func (b *Backend) hint(err error) string {
 		return "etcd wants to know who is calling: set a user and a password"
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return "its database is full: nothing can be registered until there is space and the alarm is disarmed"
-	case strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
-		return "no TLS is spoken there: if that is meant, the endpoint has to begin with http://"
+	case strings.Contains(err.Error(), "handshake failed: EOF"), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+		return "perhaps no TLS is spoken there: if that is meant, the endpoint has to begin with http://"
 	}
 	return ""
 }

@@ -133,7 +133,7 @@ func (s *source) follow(ctx context.Context, revision int64) error {
 	if err != nil {
 		w.close()
 		if refused(err) {
-			s.b.retire(w.stream)
+			s.b.hub.retire(w.stream) // the list has another token by now
 		}
 		return s.b.fault(ctx, what, err)
 	}

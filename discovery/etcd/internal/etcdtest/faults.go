@@ -11,18 +11,22 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // faults is what is wrong at the moment.
 type faults struct {
 	down          bool
 	hangs         bool
+	watchesHang   bool
 	noLeader      bool
 	hidden        bool
 	leasesUnknown bool
 	latency       time.Duration
 	lag           int64
 	fail          func(method string) error
+	lost          string // the call whose answers are lost
 }
 
 func (s *Server) present() faults {
@@ -42,6 +46,9 @@ func (s *Server) Disconnect() { s.cut() }
 
 // Hang makes the server answer nothing, or ends that.
 func (s *Server) Hang(hang bool) { s.change(func() { s.faults.hangs = hang }) }
+
+// HangWatches makes the server answer nothing about watches, or ends that.
+func (s *Server) HangWatches(hang bool) { s.change(func() { s.faults.watchesHang = hang }) }
 
 // Slow makes calls take d longer; 0 ends it.
 func (s *Server) Slow(d time.Duration) { s.change(func() { s.faults.latency = d }) }
@@ -66,6 +73,16 @@ func (s *Server) Lag(revisions int64) { s.change(func() { s.faults.lag = revisio
 // Fail makes a call fail before it is made if f returns an error for its name, such as
 // "Put"; nil ends it.
 func (s *Server) Fail(f func(method string) error) { s.change(func() { s.faults.fail = f }) }
+
+// Lose makes a call be made and its answer be an error, or ends that.
+func (s *Server) Lose(method string, lose bool) {
+	s.change(func() {
+		s.faults.lost = ""
+		if lose {
+			s.faults.lost = method
+		}
+	})
+}
 
 // Compact forgets all history, and makes watches need it.
 func (s *Server) Compact() {
@@ -100,8 +117,15 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if err := s.gate(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return handle(ctx, req)
+	resp, err := handle(ctx, req)
+	if err == nil && s.present().lost == nameOf(info.FullMethod) {
+		return nil, status.Error(codes.Unavailable, "etcdtest: the answer was lost")
+	}
+	return resp, err
 }
+
+// nameOf returns the name of a call without that of its service.
+func nameOf(method string) string { return method[strings.LastIndex(method, "/")+1:] }
 
 // stream stands before all streams.
 func (s *Server) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
@@ -125,8 +149,11 @@ func (s *Server) gate(ctx context.Context, method string) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case f.hangs:
-		case f.fail != nil && f.fail(method[strings.LastIndex(method, "/")+1:]) != nil:
-			return f.fail(method[strings.LastIndex(method, "/")+1:])
+		case f.fail != nil:
+			if failed := f.fail(nameOf(method)); failed != nil {
+				return failed
+			}
+			return err
 		default:
 			return err
 		}

@@ -66,7 +66,7 @@ func (v watchServer) Watch(stream grpc.BidiStreamingServer[pb.WatchRequest, pb.W
 			}
 		}
 		var waiting <-chan *pb.WatchRequest
-		if !w.s.present().hangs {
+		if f := w.s.present(); !f.hangs && !f.watchesHang {
 			waiting = requests
 		}
 		select {
@@ -127,7 +127,7 @@ func (w *watchStream) due() (responses []*pb.WatchResponse, changed <-chan struc
 		return nil, nil, rpctypes.ErrGRPCStopped
 	case f.noLeader && requiresLeader(w.stream.Context()):
 		return nil, nil, rpctypes.ErrGRPCNoLeader
-	case f.hangs || f.noLeader:
+	case f.hangs || f.watchesHang || f.noLeader:
 		return nil, s.changed, nil
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.watchers)) {
