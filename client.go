@@ -102,7 +102,7 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 	}
 	r, err := httpresolver.New(name, s.watcher,
 		httpresolver.WithFilter(speaks("http")),
-		httpresolver.WithBalancer(balancer.WithZone(s.config.discovery.instance.Zone)))
+		httpresolver.WithBalancer(balancer.WithZone(s.config.discovery.instance.Zone), balancer.WithObserver(s.observeBalancer(name))))
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resolvers = append(s.resolvers, r)
+	s.resolvers = append(s.resolvers, named{r, name})
 	return client, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -13,8 +14,10 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/balancer"
 	"github.com/fairlead-go/fairlead/discovery/grpcbalancer"
 	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
+	"github.com/fairlead-go/fairlead/discovery/httpresolver"
 	"github.com/fairlead-go/fairlead/health"
 )
 
@@ -43,9 +46,15 @@ func (s *Service) setUpDiscovery() error {
 	if s.watcher, err = discovery.NewWatcher(d.catalog, d.namespace, append([]discovery.WatcherOption{s.observeDiscovery()}, d.watch...)...); err != nil {
 		return err
 	}
-	if s.resolver, err = grpcresolver.New(registryScheme, s.watcher, grpcresolver.WithFilter(speaks("grpc"))); err != nil {
+	resolver, err := grpcresolver.New(registryScheme, s.watcher, grpcresolver.WithFilter(speaks("grpc")))
+	if err != nil {
 		return err
 	}
+	monitor := grpcbalancer.NewMonitor(s.observeBalancer)
+	s.resolver = monitor.Resolver(resolver)
+	s.metrics.CollectBalancers(monitor.All)
+	s.metrics.CollectBalancers(s.httpBalancers)
+	s.metrics.CollectWatcher(s.watcher.Status)
 	if err := s.health.Add("registry", s.checkRegistry, health.Optional); err != nil {
 		return err
 	}
@@ -56,6 +65,7 @@ func (s *Service) setUpDiscovery() error {
 	if s.patrol, err = discovery.NewPatrol(inspector, append([]discovery.PatrolOption{s.observeDiscovery()}, d.patrol...)...); err != nil {
 		return err
 	}
+	s.metrics.CollectPatrol(registryScheme, s.patrol.Status)
 	return s.health.Add("registry-servers", s.patrol.Check, health.Optional)
 }
 
@@ -78,7 +88,32 @@ func (s *Service) checkRegistry(ctx context.Context) error {
 
 // observeDiscovery tells the service's metrics and log of what discovery does.
 func (s *Service) observeDiscovery() discovery.EveryOption {
-	return discovery.WithObserver(discovery.Observers())
+	return discovery.WithObserver(discovery.Observers(s.metrics.Discovery(), s.discoveryLog.Discovery()))
+}
+
+// observeBalancer is the same for the balancers of a service's instances.
+func (s *Service) observeBalancer(service string) balancer.Observer {
+	return balancer.Observers(s.metrics.Balancer(service), s.discoveryLog.Balancer(service))
+}
+
+// httpBalancers returns those of the service's HTTP clients.
+func (s *Service) httpBalancers() iter.Seq2[*balancer.Balancer, string] {
+	s.mu.Lock()
+	clients := slices.Clone(s.resolvers)
+	s.mu.Unlock()
+	return func(yield func(*balancer.Balancer, string) bool) {
+		for _, c := range clients {
+			if !yield(c.Balancer(), c.name) {
+				return
+			}
+		}
+	}
+}
+
+// named is an HTTP client's resolver, and the service it resolves.
+type named struct {
+	*httpresolver.Resolver
+	name string
 }
 
 // Watcher returns what keeps track of other services, or nil without a registry.
@@ -130,6 +165,7 @@ func (s *Service) register() error {
 			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
 			continue
 		}
+		s.metrics.CollectRegistrar(r.Status)
 		unsubscribe := s.health.Subscribe(r.Refresh)
 		s.mu.Lock()
 		s.registrars = append(s.registrars, registration{r, unsubscribe})

@@ -162,6 +162,7 @@ func (s *Service) drainAll(ctx context.Context, srv *server) error {
 		defer cancel()
 	}
 	r := srv.drainer.Drain(ctx, grace)
+	s.metrics.Drained(srv.name, r.Drained, r.Killed, r.Stuck)
 	level, err := slog.LevelInfo, error(nil)
 	if r.Killed > 0 {
 		level = slog.LevelWarn

@@ -19,11 +19,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/resolver"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/discovery"
-	"github.com/fairlead-go/fairlead/discovery/grpcresolver"
-	"github.com/fairlead-go/fairlead/discovery/httpresolver"
+	"github.com/fairlead-go/fairlead/discovery/discoverylog"
 	"github.com/fairlead-go/fairlead/drain"
 	"github.com/fairlead-go/fairlead/health"
 	"github.com/fairlead-go/fairlead/health/grpchealth"
@@ -42,18 +42,19 @@ const telemetryTimeout = 5 * time.Second
 // and what they share. Make it with [New], register handlers, then [Service.Run]
 // it once. A Service that is not run must be closed with [Service.Close].
 type Service struct {
-	config    *config
-	telemetry Telemetry // nil: none
-	registry  *prometheus.Registry
-	logger    *slog.Logger
-	recorder  *record.Recorder
-	metrics   *metrics.Set
-	policies  *policies.Set
-	health    *health.Set
-	watcher   *discovery.Watcher // nil: no registry
-	resolver  *grpcresolver.Builder
-	patrol    *discovery.Patrol // nil: none
-	budget    ctxutil.Budget    // of calls made
+	config       *config
+	telemetry    Telemetry // nil: none
+	registry     *prometheus.Registry
+	logger       *slog.Logger
+	recorder     *record.Recorder
+	metrics      *metrics.Set
+	policies     *policies.Set
+	discoveryLog *discoverylog.Log
+	health       *health.Set
+	watcher      *discovery.Watcher // nil: no registry
+	resolver     resolver.Builder   // gRPC's, of names in the registry
+	patrol       *discovery.Patrol  // nil: none
+	budget       ctxutil.Budget     // of calls made
 
 	grpcServer *grpc.Server
 	grpcHealth *grpchealth.Server
@@ -65,7 +66,7 @@ type Service struct {
 	mu         sync.Mutex
 	registrars []registration // while it runs
 	clients    []io.Closer
-	resolvers  []*httpresolver.Resolver
+	resolvers  []named
 	idle       []*http.Client
 }
 
@@ -81,26 +82,13 @@ func New(name string, opts ...Option) (*Service, error) {
 	}
 	s := &Service{config: c, mux: http.NewServeMux(), serving: make(chan struct{})}
 	for _, step := range []func() error{
-		s.addChecks, s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpPolicies, s.setUpDiscovery, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
+		s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpHealth, s.setUpPolicies, s.setUpDiscovery, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
 	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("fairlead: New: %w", errors.Join(err, s.Close()))
 		}
 	}
 	return s, nil
-}
-
-func (s *Service) addChecks() error {
-	set, err := health.NewSet()
-	if err != nil {
-		return err
-	}
-	s.health = set
-	var errs []error
-	for _, add := range s.config.checks {
-		errs = append(errs, add(s.health))
-	}
-	return errors.Join(errs...)
 }
 
 func (s *Service) setUpRegistry() error {
@@ -152,6 +140,21 @@ func (s *Service) setUpRecorder() error {
 	}
 	s.recorder, err = record.New(append(opts, s.config.recordOptions...)...)
 	return err
+}
+
+func (s *Service) setUpHealth() error {
+	s.discoveryLog = discoverylog.New(s.logger)
+	set, err := health.NewSet(health.WithObserver(health.Observers(s.metrics.Health(), s.discoveryLog.Health())))
+	if err != nil {
+		return err
+	}
+	s.health = set
+	s.metrics.CollectHealth(set)
+	var errs []error
+	for _, add := range s.config.checks {
+		errs = append(errs, add(s.health))
+	}
+	return errors.Join(errs...)
 }
 
 // logHandler returns the handler of the service's logger. Each destination has
