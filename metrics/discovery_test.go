@@ -188,6 +188,9 @@ func TestDiscoveryExposition(t *testing.T) {
 func discoveryText(text string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, `fairlead_balancer_latency_seconds{name="order"}`) {
+			continue // of calls that took no time, of which some may have been measured
+		}
 		name := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
 		for _, part := range []string{"discovery", "registration", "registry", "balancer", "health", "drain"} {
 			if strings.HasPrefix(name, "fairlead_"+part+"_") {
