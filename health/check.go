@@ -88,9 +88,6 @@ func (c *check) loop(ctx context.Context, after time.Duration, noted func(before
 		case <-ctx.Done():
 			late.wait()
 			return
-		case <-late.returned:
-			late = lateRun{}
-			continue
 		case <-timer.C:
 		}
 		start := time.Now()

@@ -48,6 +48,14 @@ func result(t testing.TB, s *health.Set, name string) health.Result {
 
 func passes(context.Context) error { return nil }
 
+// slowly makes a check take a millisecond, so that there is a time before its result.
+func slowly(check health.Check) health.Check {
+	return func(ctx context.Context) error {
+		time.Sleep(time.Millisecond)
+		return check(ctx)
+	}
+}
+
 var errDown = errors.New("connection refused by 10.0.0.7")
 
 // dependency is one that is as it is told, and remembers when it was asked.

@@ -22,6 +22,11 @@ func TestSchedule(t *testing.T) {
 			defer time.Sleep(300 * ms)
 			return c.check(ctx)
 		})
+		d := newDependency(nil)
+		add(t, s, "d", func(ctx context.Context) error { // one that takes all of its time is left alone for a while
+			defer time.Sleep(950 * ms)
+			return d.check(ctx)
+		}, health.WithInterval(sec))
 		s.Start()
 		s.Start() // does nothing
 		time.Sleep(10*sec + 500*ms)
@@ -31,6 +36,7 @@ func TestSchedule(t *testing.T) {
 		}{
 			"a": {a, []time.Duration{0, 5 * sec, 10 * sec}},
 			"b": {b, []time.Duration{10 * ms, 2*sec + 10*ms, 4*sec + 10*ms, 6*sec + 10*ms, 8*sec + 10*ms, 10*sec + 10*ms}},
+			"d": {d, []time.Duration{30 * ms, 1180 * ms, 2330 * ms, 3480 * ms, 4630 * ms, 5780 * ms, 6930 * ms, 8080 * ms, 9230 * ms, 10380 * ms}},
 			"c": {c, []time.Duration{20 * ms, 5*sec + 20*ms, 10*sec + 20*ms}},
 		} {
 			if got := tc.d.times(); !slices.Equal(got, tc.want) {
@@ -166,6 +172,22 @@ func TestCloseDoesNotWaitForStuck(t *testing.T) {
 		}
 		if err := s.Add("late", passes); err == nil {
 			t.Error("a closed set takes a check")
+		}
+	})
+}
+
+// TestCloseWaits for what is late, too, if it heeds that it is canceled.
+func TestCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := exact(t)
+		returned := false
+		add(t, s, "nfs", func(context.Context) error { time.Sleep(3 * sec); returned = true; return nil })
+		s.Start()
+		time.Sleep(2500 * ms)
+		began := time.Now()
+		s.Close()
+		if got := time.Since(began); got != 500*ms || !returned {
+			t.Errorf("Close took %v, want 500ms", got)
 		}
 	})
 }

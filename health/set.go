@@ -92,7 +92,7 @@ func (s *Set) add(c *check, wrong error) error {
 		s.launch(c, 0)
 	}
 	s.mu.Unlock()
-	s.tell(!c.assumed)
+	s.tell(false)
 	return nil
 }
 

@@ -5,6 +5,7 @@ package health
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -31,10 +32,9 @@ func SQLQuery(db *sql.DB, query string) Check {
 			return fmt.Errorf("health: query %q: %w", query, err)
 		}
 		rows.Next()
-		if err := rows.Err(); err != nil {
-			_ = rows.Close() // the first error is the one that tells
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return fmt.Errorf("health: query %q: %w", query, err)
 		}
-		return rows.Close()
+		return nil
 	}
 }

@@ -30,20 +30,21 @@ func TestPhases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := exact(t)
 		db, late := newDependency(errDown), newDependency(errDown)
-		add(t, s, "db", db.check)
+		add(t, s, "db", slowly(db.check))
 		add(t, s, "metrics", newDependency(errDown).check, health.Optional)
 		time.Sleep(time.Hour)
 		wantCheck(t, s.Check, "health: starting: the set was not started: db: pending")
 		s.Start()
 		wantCheck(t, s.Check, "health: starting: db: pending")
-		synctest.Wait()
+		time.Sleep(2 * ms)
 		wantCheck(t, s.Check, "health: starting: db: error (connection refused by 10.0.0.7)")
 		db.set(nil)
 		time.Sleep(5 * sec)
 		synctest.Wait()
 		wantCheck(t, s.Check, "") // although metrics fails
-		add(t, s, "late", late.check)
+		add(t, s, "late", slowly(late.check))
 		wantCheck(t, s.Check, "health: failing: late: pending")
+		time.Sleep(2 * ms)
 		late.set(nil)
 		time.Sleep(5 * sec)
 		synctest.Wait()
@@ -64,7 +65,7 @@ func TestPhases(t *testing.T) {
 func TestAssumption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := exact(t)
-		add(t, s, "db", newDependency(errDown).check, health.WithAssumedPassing())
+		add(t, s, "db", slowly(newDependency(errDown).check), health.WithAssumedPassing())
 		b, err := s.Watch("consumer", 8*sec, health.WithAssumedPassing())
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +74,7 @@ func TestAssumption(t *testing.T) {
 		if got := s.Status(); got != health.StatusReady {
 			t.Errorf("before the first run: %v, want ready", got)
 		}
-		synctest.Wait()
+		time.Sleep(2 * ms)
 		wantCheck(t, s.Check, "health: failing: db: error (connection refused by 10.0.0.7)")
 		b.Done()
 	})
@@ -141,11 +142,15 @@ func TestSubscribe(t *testing.T) {
 		time.Sleep(5 * sec)
 		db.set(errDown)
 		time.Sleep(5 * sec)
+		db.set(nil)
+		time.Sleep(5 * sec)
+		add(t, s, "late", slowly(passes))
+		time.Sleep(2 * ms)
 		s.Stop()
 		cancel()
 		cancel()
 		add(t, s, "another", passes)
-		want := "starting false, ready false, ready true, ready false, failing false, draining false"
+		want := "starting false, ready false, ready true, ready false, failing false, ready false, failing false, ready false, draining false"
 		if got := strings.Join(seen, ", "); got != want {
 			t.Errorf("told %s\nwant %s", got, want)
 		}

@@ -84,7 +84,7 @@ func (s *Set) Watch(name string, maxSilence time.Duration, opts ...WatchOption) 
 // Beat says that the goroutine lives. It costs about a nanosecond, and ends a pause.
 func (b *Beat) Beat() {
 	if b != nil && b.state.Load() != beatSome {
-		b.set(beatSome)
+		b.state.Store(beatSome)
 	}
 }
 
@@ -92,7 +92,7 @@ func (b *Beat) Beat() {
 // not to be watched until it beats again.
 func (b *Beat) Pause() {
 	if b != nil {
-		b.set(beatPaused)
+		b.state.Store(beatPaused)
 	}
 }
 
@@ -102,16 +102,6 @@ func (b *Beat) Pause() {
 func (b *Beat) Done() {
 	if b != nil && b.state.Swap(beatDone) != beatDone {
 		b.stop()
-	}
-}
-
-// set is for everything but the common case.
-func (b *Beat) set(to uint32) {
-	for {
-		from := b.state.Load()
-		if from == beatDone || b.state.CompareAndSwap(from, to) {
-			return
-		}
 	}
 }
 
