@@ -202,7 +202,9 @@ func TestLatency(t *testing.T) {
 		is(200 * time.Millisecond)
 		call(time.Second, func(p balancer.Pick) { p.Done(balancer.Ignored) }) // it would have taken longer
 		is(400 * time.Millisecond)
-		call(time.Millisecond, func(p balancer.Pick) { p.Done(balancer.Ignored) })
+		for range 300 {
+			call(time.Millisecond, func(p balancer.Pick) { p.Done(balancer.Ignored) })
+		}
 		is(400 * time.Millisecond)
 		call(10*time.Millisecond, func(p balancer.Pick) { // the rest is the body's
 			p.Answered()
@@ -213,9 +215,9 @@ func TestLatency(t *testing.T) {
 			}
 			p.Done(balancer.OK)
 		})
-		is(166 * time.Millisecond) // 2/5 of the way is left, e^-1 nearly
+		is(134 * time.Millisecond) // a third of the way is left, after 1.3s
 		call(2*time.Minute, ok)    // not a call that is slow
-		is(166 * time.Millisecond)
+		is(134 * time.Millisecond)
 	})
 }
 

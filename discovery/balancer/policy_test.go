@@ -163,19 +163,19 @@ func TestLatenciesAlike(t *testing.T) {
 	})
 }
 
-// TestNewcomer: an endpoint of which nothing is known is not taken for a fast one, with or
+// TestNewcomer: an endpoint of which nothing is known is not taken for a fast one, even
 // without a slow start.
 func TestNewcomer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		took := func(string) (time.Duration, balancer.Result) { return 10 * time.Millisecond, balancer.OK }
-		b := newBalancer(t, instances(10, nil), balancer.WithSlowStart(0, 1))
+		b := newBalancer(t, instances(1, nil), balancer.WithSlowStart(0, 1))
 		traffic(b, 20, time.Second, took)
-		b.Update(instances(11, nil))
-		if got := of(traffic(b, 20, 20*time.Millisecond, took), id(10)); got > 0.25 {
-			t.Errorf("a new endpoint gets %.3f of the first calls, want about 0.09", got)
+		b.Update(instances(2, nil))
+		if got := of(traffic(b, 20, 10*time.Millisecond, took), id(1)); got < 0.3 || got > 0.7 {
+			t.Errorf("a new endpoint gets %.3f of the first calls, want about 0.5", got)
 		}
-		if got := of(traffic(b, 20, time.Second, took), id(10)); got < 0.05 || got > 0.15 {
-			t.Errorf("it then gets %.3f, want about 0.09", got)
+		if got := of(traffic(b, 20, time.Second, took), id(1)); got < 0.4 || got > 0.6 {
+			t.Errorf("it then gets %.3f, want about 0.5", got)
 		}
 	})
 }
