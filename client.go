@@ -3,12 +3,17 @@
 package fairlead
 
 import (
+	"context"
+	"log/slog"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
 
+	"github.com/fairlead-go/fairlead/ctxutil"
 	"github.com/fairlead-go/fairlead/discovery/balancer"
 	"github.com/fairlead-go/fairlead/discovery/httpresolver"
 	"github.com/fairlead-go/fairlead/httpmw"
@@ -102,6 +107,7 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 	}
 	r, err := httpresolver.New(name, s.watcher,
 		httpresolver.WithFilter(speaks("http")),
+		httpresolver.WithObserver(httpresolver.Observer{Picked: notePeer}),
 		httpresolver.WithBalancer(balancer.WithZone(s.config.discovery.instance.Zone), balancer.WithObserver(s.observeBalancer(name))))
 	if err != nil {
 		return nil, err
@@ -119,6 +125,15 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 	defer s.mu.Unlock()
 	s.resolvers = append(s.resolvers, named{r, name})
 	return client, nil
+}
+
+// notePeer adds the instance that a request is sent to to what is recorded of the
+// attempt, as gRPC's records have it.
+// https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span
+func notePeer(ctx context.Context, p httpresolver.Picked) {
+	host, port, _ := net.SplitHostPort(p.Instance.Address)
+	number, _ := strconv.Atoi(port)
+	ctxutil.Add(ctx, slog.String("network.peer.address", host), slog.Int("network.peer.port", number))
 }
 
 // ExternalHTTPClient is HTTPClient for a service that is where its URLs say. It is

@@ -4,6 +4,7 @@ package fairlead_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 
 	"github.com/fairlead-go/fairlead"
 	"github.com/fairlead-go/fairlead/discovery"
@@ -144,6 +147,84 @@ func TestWatchOnly(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSeen: what discovery does is in the spans, the metrics and the log of those who
+// depend on it.
+func TestSeen(t *testing.T) {
+	registry, tel, logs := memory.New(), newSDK(), &syncBuffer{}
+	svc := mustNew(t, "inventory", fairlead.WithPlaintext(), discard, fairlead.WithAdmin(""),
+		fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithRegistry(registry), fairlead.WithDrainWait(0))
+	testgrpc.RegisterTestServiceServer(svc.GRPC(), &echo{logger: svc.Logger()})
+	stop := registered(t, svc)
+	caller := mustNew(t, "caller", fairlead.WithPlaintext(), fairlead.WithAdmin(""), fairlead.WithRegistry(registry),
+		fairlead.WithTelemetry(tel.start), fairlead.WithLogHandler(slog.NewJSONHandler(logs, nil)))
+	hc, err := caller.HTTPClient("inventory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	get(t, hc, "http://inventory/livez", http.StatusOK)
+	cc, err := caller.Dial("inventory")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testgrpc.NewTestServiceClient(cc).UnaryCall(t.Context(), &testgrpc.SimpleRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	peers := map[string]int{}
+	for _, span := range tel.spans.Ended() {
+		var host, port string
+		for _, kv := range span.Attributes() {
+			switch kv.Key {
+			case "network.peer.address":
+				host = kv.Value.Emit()
+			case "network.peer.port":
+				port = kv.Value.Emit()
+			}
+		}
+		peers[net.JoinHostPort(host, port)]++
+	}
+	for _, protocol := range []string{"http", "grpc"} {
+		if peers[svc.Addr(protocol)] == 0 {
+			t.Errorf("no span says that it went to %s at %s: %v", protocol, svc.Addr(protocol), peers)
+		}
+	}
+	registry.Faults().Down(true)
+	text := func() string {
+		families, err := caller.MetricsRegistry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(families)
+	}
+	for _, want := range []string{
+		`name:"fairlead_discovery_instances"`, `name:"fairlead_balancer_picks_total"`,
+	} {
+		if !strings.Contains(text(), want) {
+			t.Errorf("no metric %s", want)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(logs.String(), "registry does not answer"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no line says that the registry is away: %s", logs.String())
+		}
+	}
+	if want := `name:"fairlead_discovery_watch_failures_total"`; !strings.Contains(text(), want) {
+		t.Errorf("no metric %s", want)
+	}
+	registry.Faults().Down(false)
+	if err := errors.Join(stop(), caller.Close()); err != nil {
+		t.Error(err)
+	}
+	families, err := svc.MetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`name:"fairlead_registration_state"`, `name:"fairlead_health_status"`} {
+		if !strings.Contains(fmt.Sprint(families), want) {
+			t.Errorf("no metric %s", want)
+		}
 	}
 }
 
