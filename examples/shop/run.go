@@ -149,7 +149,9 @@ func (p *premises) trouble(ctx context.Context, o options) *trouble {
 			services = append(services, name)
 		}
 	}
-	t.churn = churn.New(p.shop, o.churn, t.remember, services...)
+	t.churn = churn.New(p.shop, o.churn, churn.Hooks{Farewell: t.remember, Await: func(ctx context.Context, i app.Instance) error {
+		return p.directory.Await(ctx, i.Name, address(i))
+	}}, services...)
 	if o.churn > 0 && len(services) > 0 {
 		t.doing.Go(func() { t.churn.Run(ctx) })
 	}

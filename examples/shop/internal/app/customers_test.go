@@ -134,8 +134,9 @@ func (a answers) within(fraction float64) time.Duration {
 type bazaar struct {
 	t    *testing.T
 	v    *verdict
+	dir  string // of the databases
 	shop app.Shop
-	rec  *telemetrytest.Recorder
+	rec  *telemetrytest.Recorder // nil: nothing is known of the telemetry
 
 	client *http.Client
 	url    string
@@ -144,22 +145,38 @@ type bazaar struct {
 // open opens the shop with what is wrong and a folder of policies.
 func open(t *testing.T, v *verdict, fault, policies string) *bazaar {
 	t.Helper()
-	b := &bazaar{t: t, v: v, rec: telemetrytest.NewRecorder(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}}
-	cfg := observed(b.rec, t.TempDir())
-	cfg.Policies = policies
-	var err error
-	if cfg.Faults, err = chaos.Parse(fault); err != nil {
+	faults, err := chaos.Parse(fault)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return openWith(t, v, app.Config{Faults: faults, Policies: policies})
+}
+
+// openWith opens the shop in this process.
+func openWith(t *testing.T, v *verdict, cfg app.Config) *bazaar {
+	t.Helper()
+	b := newBazaar(t, v)
+	b.rec = telemetrytest.NewRecorder()
+	cfg.Dir, cfg.Observe = b.dir, observed(b.rec, "").Observe
+	var err error
 	if b.shop, err = app.Start(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
+	b.enter()
+	return b
+}
+
+func newBazaar(t *testing.T, v *verdict) *bazaar {
+	return &bazaar{t: t, v: v, dir: t.TempDir(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}}
+}
+
+// enter finds the gateway.
+func (b *bazaar) enter() {
 	for _, i := range b.shop.Instances() {
 		if i.Name == app.Gateway {
 			b.url = "http://" + i.Addresses.HTTP
 		}
 	}
-	return b
 }
 
 // close closes the shop and looks whether all that was told of it agrees.
@@ -167,6 +184,9 @@ func (b *bazaar) close() *telemetrytest.Run {
 	b.t.Helper()
 	b.client.CloseIdleConnections()
 	stop(b.t, b.shop)
+	if b.rec == nil {
+		return nil
+	}
 	run := b.rec.Run(b.t)
 	telemetrytest.Check(b.t, run, housekeeping)
 	return run

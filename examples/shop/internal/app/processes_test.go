@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead-go/fairlead/discovery/static"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/registries"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/report"
 )
 
@@ -25,25 +26,36 @@ const childVariable = "SHOP_TEST_CHILD"
 
 // child runs the service that the environment names.
 func child() int {
-	peers, err := static.Parse(app.DefaultNamespace, os.Getenv("SHOP_TEST_PEERS"))
-	cfg := app.Config{Dir: os.Getenv("SHOP_TEST_DIR"), Log: os.Stdout, Registry: peers}
-	if err == nil {
-		err = app.RunChild(context.Background(), cfg, os.Getenv(childVariable), os.Stdin, os.Stdout)
-	}
-	if err != nil {
+	if err := runChild(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
+func runChild() (err error) {
+	cfg := app.Config{Dir: os.Getenv("SHOP_TEST_DIR"), Log: os.Stdout}
+	if kind := os.Getenv("SHOP_TEST_REGISTRY"); kind != "" {
+		registry, err := registries.Open(context.Background(), kind, os.Stderr)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, registry.Close()) }()
+		cfg.Registry = registry.Catalog
+	} else if cfg.Registry, err = static.Parse(app.DefaultNamespace, os.Getenv("SHOP_TEST_PEERS")); err != nil {
+		return err
+	}
+	return app.RunChild(context.Background(), cfg, os.Getenv(childVariable), os.Stdin, os.Stdout)
+}
+
 // children remembers the commands of a shop's processes.
 type children map[string]*exec.Cmd
 
-func (c children) command(t *testing.T, dir string) app.Command {
+func (c children) command(t *testing.T, dir string, env ...string) app.Command {
 	return func(service, peers string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childVariable+"="+service, "SHOP_TEST_PEERS="+peers, "SHOP_TEST_DIR="+dir)
+		cmd.Env = append(cmd.Env, env...)
 		cmd.Stderr = t.Output()
 		c[service] = cmd
 		return cmd

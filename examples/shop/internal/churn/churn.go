@@ -3,7 +3,7 @@
 // Package churn replaces instances of services while they are called: it adds one, and
 // ends the oldest. Every other time, if instances can die, it kills the oldest.
 //
-//	c := churn.New(shop, time.Second, nil, "inventory", "payment")
+//	c := churn.New(shop, time.Second, churn.Hooks{}, "inventory", "payment")
 //	c.Run(ctx) // until ctx ends
 //	c.Events()
 package churn
@@ -17,8 +17,21 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
 )
 
-// endTimeout bounds starting or ending an instance.
-const endTimeout = 30 * time.Second
+const (
+	// endTimeout bounds a replacement.
+	endTimeout = 30 * time.Second
+	// awaitTimeout bounds how long callers have to notice an instance that was added.
+	awaitTimeout = 5 * time.Second
+)
+
+// Hooks are called for what becomes of instances. Each may be nil.
+type Hooks struct {
+	// Await waits until callers can call an instance that was added. If it fails, no
+	// other is taken away from them.
+	Await func(context.Context, app.Instance) error
+	// Farewell is called before an instance is ended or killed.
+	Farewell func(context.Context, app.Instance)
+}
 
 // Shop is what churn needs of an [app.Shop]. If it is an [app.Killer], too, it is used.
 type Shop interface {
@@ -52,19 +65,16 @@ type Churn struct {
 	shop     Shop
 	every    time.Duration
 	services []string
-	farewell func(context.Context, app.Instance)
+	hooks    Hooks
 
 	mu     sync.Mutex
 	events []Event
 }
 
 // New returns a churn of these services, in turn, one replacement each time that every
-// is over. Before an instance is ended or killed, farewell is called, which may be nil.
-func New(shop Shop, every time.Duration, farewell func(context.Context, app.Instance), services ...string) *Churn {
-	if farewell == nil {
-		farewell = func(context.Context, app.Instance) {}
-	}
-	return &Churn{shop: shop, every: every, services: services, farewell: farewell}
+// is over.
+func New(shop Shop, every time.Duration, hooks Hooks, services ...string) *Churn {
+	return &Churn{shop: shop, every: every, services: services, hooks: hooks}
 }
 
 // Run replaces instances until ctx ends. A replacement that has begun is finished.
@@ -87,18 +97,30 @@ func (c *Churn) Run(ctx context.Context) {
 func (c *Churn) replace(ctx context.Context, service string, kill bool) {
 	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	added := c.do(Added, func() (app.Instance, error) { return c.shop.Add(ctx, service) })
-	if added != nil {
+	if c.do(Added, func() (app.Instance, error) { return c.add(ctx, service) }) != nil {
 		return // with one less it may be none
 	}
 	all := c.shop.Instances()
 	oldest := all[slices.IndexFunc(all, func(i app.Instance) bool { return i.Name == service })]
-	c.farewell(ctx, oldest)
+	if c.hooks.Farewell != nil {
+		c.hooks.Farewell(ctx, oldest)
+	}
 	if killer, ok := c.shop.(app.Killer); ok && kill {
 		_ = c.do(Killed, func() (app.Instance, error) { return oldest, killer.Kill(ctx, oldest.ID) })
 		return
 	}
 	_ = c.do(Ended, func() (app.Instance, error) { return oldest, c.shop.End(ctx, oldest.ID) })
+}
+
+// add adds an instance, and returns when it can be called.
+func (c *Churn) add(ctx context.Context, service string) (app.Instance, error) {
+	i, err := c.shop.Add(ctx, service)
+	if err != nil || c.hooks.Await == nil {
+		return i, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
+	defer cancel()
+	return i, c.hooks.Await(ctx, i)
 }
 
 // do does something and writes it down.

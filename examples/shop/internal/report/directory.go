@@ -113,6 +113,26 @@ func (d *Directory) add(m Move) {
 	d.moves = append(d.moves, m)
 }
 
+// Await waits until callers of a service can call it at an address.
+func (d *Directory) Await(ctx context.Context, service, address string) error {
+	sub, err := d.watcher.Subscribe(discovery.Query{Namespace: d.watcher.Namespace(), Service: service}, nil)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	defer sub.Close()
+	for {
+		snap, err := sub.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("report: %s at %s is not called: %w", service, address, err)
+		}
+		for in := range snap.Instances.All() {
+			if in.Address == address {
+				return nil
+			}
+		}
+	}
+}
+
 // Moves returns what changed so far, in the order in which it was seen.
 func (d *Directory) Moves() []Move {
 	d.mu.Lock()

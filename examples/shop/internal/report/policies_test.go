@@ -117,3 +117,40 @@ func TestMetricsThatCannotBeRead(t *testing.T) {
 		t.Errorf("ReadPolicies = %v", err)
 	}
 }
+
+// TestPoliciesOfSeveralInstances adds what two instances of a service did.
+func TestPoliciesOfSeveralInstances(t *testing.T) {
+	one := report.Policies{
+		Clients: []report.Client{
+			{From: "order", To: "payment", Calls: 3, Sent: 4, Retries: 1, Saved: 1, Budget: 2, Breaker: "closed", Refused: map[string]int{"breaker": 1}, GivenUp: map[string]int{}},
+			{From: "order", To: "inventory", Calls: 1, Budget: -1, Refused: map[string]int{}, GivenUp: map[string]int{}},
+		},
+		Servers: []report.Server{{Service: "order", Received: 5, Refused: map[string]int{"shed": 1}}},
+	}
+	other := report.Policies{
+		Clients: []report.Client{
+			{From: "order", To: "inventory", Calls: 2, Budget: 1, Refused: map[string]int{}, GivenUp: map[string]int{}},
+			{From: "order", To: "payment", Calls: 2, Sent: 1, Hedges: 1, Budget: 3, Breaker: "open", Trips: 1, Refused: map[string]int{"breaker": 2, "bulkhead": 1}, GivenUp: map[string]int{"late": 1}},
+		},
+		Servers: []report.Server{{Service: "order", Received: 1, Refused: map[string]int{"shed": 2}}, {Service: "gateway", Received: 1, Refused: map[string]int{}}},
+	}
+	var got report.Policies
+	got.Add(one)
+	got.Add(other)
+	want := report.Policies{
+		Clients: []report.Client{
+			{
+				From: "order", To: "payment", Calls: 5, Sent: 5, Retries: 1, Hedges: 1, Saved: 1, Budget: 5, Breaker: "closed, open", Trips: 1,
+				Refused: map[string]int{"breaker": 3, "bulkhead": 1}, GivenUp: map[string]int{"late": 1},
+			},
+			{From: "order", To: "inventory", Calls: 3, Budget: 1, Refused: map[string]int{}, GivenUp: map[string]int{}},
+		},
+		Servers: []report.Server{{Service: "order", Received: 6, Refused: map[string]int{"shed": 3}}, {Service: "gateway", Received: 1, Refused: map[string]int{}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sum (-want +got):\n%s", diff)
+	}
+	if one.Clients[0].Refused["breaker"] != 1 || one.Servers[0].Refused["shed"] != 1 {
+		t.Error("what was added has changed")
+	}
+}
