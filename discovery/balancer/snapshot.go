@@ -63,8 +63,8 @@ func (b *Balancer) rebuild(now int64) {
 	b.judge(now)
 	s := &snapshot{policy: b.policy, decay: float64(b.decay), recent: int64(b.decay) / 64}
 	s.seen.Store(now)
-	b.rate(s, now)
 	b.gather(s, old, now)
+	b.rate(s, now)
 	s.next.Store(b.due(now))
 	b.changed = false
 	b.snap.Store(s)
