@@ -119,6 +119,18 @@ type named struct {
 // Watcher returns what keeps track of other services, or nil without a registry.
 func (s *Service) Watcher() *discovery.Watcher { return s.watcher }
 
+// Settings returns the effective settings of discovery and where each came from: the
+// service's own, then those of its registry. Without a registry there are none. Print
+// them at the start of a program, or on a page for those who run it; no secret is among
+// them.
+func (s *Service) Settings() []discovery.Setting {
+	settings := slices.Clone(s.config.discovery.settings)
+	if r, ok := s.config.discovery.catalog.(interface{ Settings() []discovery.Setting }); ok {
+		settings = append(settings, r.Settings()...)
+	}
+	return settings
+}
+
 // instance returns what is registered of a server.
 func (s *Service) instance(srv *server) (discovery.Instance, error) {
 	d := s.config.discovery

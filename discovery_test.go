@@ -72,6 +72,9 @@ func TestInstanceFromEnvironment(t *testing.T) {
 	if len(all) != 1 || all[0].Zone != "eu-1b" || all[0].Address != "order-7.internal:"+port {
 		t.Errorf("registered: %+v", all)
 	}
+	if got, want := fmt.Sprint(svc.Settings()), "[namespace = staging (OTEL_RESOURCE_ATTRIBUTES deployment.environment.name) zone = eu-1b (OTEL_RESOURCE_ATTRIBUTES cloud.availability_zone)]"; got != want {
+		t.Errorf("settings %s, want %s", got, want)
+	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -24,6 +24,7 @@ type discoveryConfig struct {
 	unregistered bool
 	patrol       []discovery.PatrolOption
 	patrolled    bool
+	settings     []discovery.Setting // the effective ones
 }
 
 // WithRegistry sets where the service finds others, and where others find it: a
@@ -136,16 +137,18 @@ func (c *config) checkDiscovery() {
 	if _, ok := d.catalog.(discovery.Inspector); d.patrolled && !ok {
 		c.errs = append(c.errs, fmt.Errorf("WithPatrol: the servers of a %T cannot be asked how they are", d.catalog))
 	}
+	namespace := discovery.Setting{Name: "namespace", Value: string(d.namespace), Source: "WithNamespace"}
 	if d.namespace == "" {
-		ns, _, err := discovery.NamespaceFromEnv(os.LookupEnv)
-		if err != nil {
+		var err error
+		if d.namespace, namespace, err = discovery.NamespaceFromEnv(os.LookupEnv); err != nil {
 			c.errs = append(c.errs, err)
 		}
-		d.namespace = ns
 	}
+	zone := discovery.Setting{Name: "zone", Value: d.instance.Zone, Source: "WithInstance"}
 	if d.instance.Zone == "" {
-		d.instance.Zone, _ = discovery.ZoneFromEnv(os.LookupEnv)
+		d.instance.Zone, zone = discovery.ZoneFromEnv(os.LookupEnv)
 	}
+	d.settings = []discovery.Setting{namespace, zone}
 }
 
 // advertised returns the address under which callers reach a listener.
