@@ -85,3 +85,18 @@ func ExampleNamespaceFromEnv() {
 	// Output:
 	// namespace = staging (OTEL_RESOURCE_ATTRIBUTES deployment.environment.name) <nil>
 }
+
+func TestZoneFromEnv(t *testing.T) {
+	for _, tc := range []struct{ attributes, want, source string }{
+		{"", "", "default"},
+		{"cloud.availability_zone=eu-1a,deployment.environment.name=prod", "eu-1a", "OTEL_RESOURCE_ATTRIBUTES cloud.availability_zone"},
+		{"cloud.region=eu", "", "default"},
+	} {
+		got, s := discovery.ZoneFromEnv(func(name string) (string, bool) {
+			return tc.attributes, name == "OTEL_RESOURCE_ATTRIBUTES" && tc.attributes != ""
+		})
+		if got != tc.want || s.Value != tc.want || s.Source != tc.source {
+			t.Errorf("%q: got %q, %+v", tc.attributes, got, s)
+		}
+	}
+}
