@@ -193,7 +193,7 @@ func (s *Service) setUpGRPC() error {
 	}
 	srv := &server{name: "grpc", drainer: drain.New(), limits: []limit{{"server timeout", s.config.serverTimeout}}}
 	chain := []interceptors.ServerInterceptor{
-		interceptors.Record(s.recorder), interceptors.Drain(srv.drainer), interceptors.Recovery(), interceptors.Deadline(budget),
+		interceptors.Record(s.recorder), interceptors.Recovery(), interceptors.Deadline(budget), interceptors.Drain(srv.drainer),
 	}
 	chain = append(chain, s.admitGRPC()...)
 	endpoint := interceptors.WithTLS(s.config.tls)
@@ -224,7 +224,7 @@ func (s *Service) setUpHTTP() error {
 	}
 	srv := &server{name: "http", drainer: drain.New()}
 	chain := []httpmw.Middleware{
-		httpmw.Record(s.recorder), httpmw.Drain(srv.drainer), httpmw.Recovery(), httpmw.Deadline(budget),
+		httpmw.Record(s.recorder), httpmw.Recovery(), httpmw.Deadline(budget), httpmw.Drain(srv.drainer),
 	}
 	chain = append(chain, s.admitHTTP()...)
 	h := httpmw.Chain(httpmw.Route(s.mux), append(chain, s.config.middleware...)...)

@@ -32,7 +32,8 @@ var _ ServerInterceptor = (*Drains)(nil)
 // Unavailable. gRPC itself asks callers to go elsewhere, when
 // [grpc.Server.GracefulStop] is called.
 //
-// It stands right inside the record, which then tells what the caller got.
+// It stands inside of the record, which then tells what the caller got, and of the
+// deadline.
 func Drain(d *drain.Drainer) *Drains { return &Drains{drainer: d} }
 
 // UnaryServer returns the interceptor for unary calls served.
