@@ -10,7 +10,7 @@
 //	if err != nil {
 //		log.Fatal(err)
 //	}
-//	inventory, err := svc.Dial("dns:///inventory:8081")
+//	inventory, err := svc.Dial("dns:///inventory:8081") // or, with a registry, svc.Dial("inventory")
 //	...
 //	orderpb.RegisterOrderServer(svc.GRPC(), newServer(inventory))
 //	svc.HTTP().Handle("GET /orders/{id}", ordersHandler)
@@ -25,18 +25,26 @@
 //	logging       slog handlers: correlation, redaction, sampling
 //	metrics       Prometheus instruments with exemplars and bounded labels
 //	resilience    retry, breaker, limits and other policies, without a transport
-//	health        liveness and readiness
+//	discovery     services by name: Consul, etcd and others; registration; balancing
+//	health        checks, watchdogs, liveness and readiness
+//	drain         what is in flight, and how it ends
 //	telemetry     (own module) the OpenTelemetry SDK from OTEL_* variables
 //
 // # Order
 //
-// A server runs record → recovery → deadline → rate limit → concurrency limit →
-// load shedding → yours → handler, a client record → deadline → retry or hedge →
-// for each attempt: breaker → rate limit → bulkhead → attempt record → yours →
-// send. The record is outermost so that it sees what everything else does to a
+// A server runs record → recovery → deadline → drain → rate limit → concurrency
+// limit → load shedding → yours → handler, a client record → deadline → retry or
+// hedge → for each attempt: breaker → rate limit → bulkhead → attempt record →
+// yours → pick → send. The record is outermost so that it sees what everything else does to a
 // call; recovery is next so that a panic anywhere further in becomes an answer;
 // the deadline comes before anything that costs, so that what is already lost is
 // not worked on; a breaker comes before what waits, since it refuses at no cost.
+//
+// # Beginning and end
+//
+// [Service.Run] runs health checks, serves, and registers; it ends in the opposite
+// order, so that nobody calls what is gone: not ready, out of the registry, serving
+// on until callers have noticed, then draining, with a limit.
 //
 // # Concurrency
 //
