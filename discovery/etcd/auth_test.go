@@ -201,3 +201,22 @@ func TestAuthEnabledLater(t *testing.T) {
 		}
 	})
 }
+
+// TestStreamRefused: a renewal whose token is refused is the last one with that token.
+func TestStreamRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, etcd.WithUser("svc", "pw"))
+		w.server.User("svc", "pw")
+		g := registration(t, w.backend, instance(1))
+		register(t, g, time.Minute)
+		w.server.ExpireTokens()
+		_, err := g.Register(call(t), time.Minute, discovery.HealthPassing)
+		if err != nil && !errors.Is(err, rpctypes.ErrInvalidAuthToken) {
+			t.Errorf("got %v, want rpctypes.ErrInvalidAuthToken or nothing", err)
+		}
+		register(t, g, time.Minute)
+		if err := g.Deregister(call(t)); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -87,7 +87,13 @@ func TestConformanceFaults(t *testing.T) {
 			}
 			return func() {}
 		},
-		discoverytest.LeaseLoss: func(t *testing.T, w *world) func() { revokeAll(t, w.admin); return func() {} },
+		discoverytest.LeaseLoss: func(t *testing.T, w *world) func() {
+			w.proxy.stall(true) // who sees them go one by one has no reason to doubt it
+			revokeAll(t, w.admin)
+			w.proxy.cut(false)
+			w.proxy.stall(false)
+			return func() {}
+		},
 		discoverytest.IndexReset: func(_ *testing.T, w *world) func() {
 			w.server.wipe()
 			w.server.start()

@@ -340,3 +340,56 @@ func TestRefusals(t *testing.T) {
 		}
 	})
 }
+
+// TestNoLeader: a member that has lost the others is asked in vain. It must not be believed
+// that there is nothing.
+func TestNoLeader(t *testing.T) {
+	bubble(t, func(w *world) {
+		g := registration(w.T, w.backend, instance(1))
+		register(w.T, g, time.Minute)
+		w.server.NoLeader(true)
+		for what, try := range map[string]func() error{
+			"Register":   func() error { return second(g.Register(call(w.T), time.Minute, discovery.HealthPassing)) },
+			"Heartbeat":  func() error { return second(g.Heartbeat(call(w.T), discovery.HealthPassing)) },
+			"Lookup":     func() error { return second(g.Lookup(call(w.T))) },
+			"Deregister": func() error { return g.Deregister(call(w.T)) },
+			"Next":       func() error { return second(watch(w.T, w.backend, order).Next(call(w.T))) },
+			"Entries":    func() error { return second(w.backend.Entries(call(w.T), order.Namespace)) },
+		} {
+			if err := try(); !errors.Is(err, rpctypes.ErrNoLeader) {
+				w.Errorf("%s: got %v, want rpctypes.ErrNoLeader", what, err)
+			}
+		}
+		w.server.NoLeader(false)
+		if _, err := g.Heartbeat(call(w.T), discovery.HealthPassing); err != nil {
+			w.Error(err)
+		}
+	})
+}
+
+// TestOldLease: an entry that has the lease for a time to live that is not meant any more
+// would end with it, since another one is renewed.
+func TestOldLease(t *testing.T) {
+	bubble(t, func(w *world) {
+		g := registration(w.T, w.backend, instance(1))
+		register(w.T, g, 10*time.Second)
+		w.server.Fail(func(method string) error {
+			if method == "Put" {
+				return status.Error(codes.Unavailable, "broken")
+			}
+			return nil
+		})
+		if _, err := g.Register(call(w.T), 20*time.Second, discovery.HealthPassing); err == nil {
+			w.Fatal("Register succeeded without Put")
+		}
+		w.server.Fail(nil)
+		if _, err := g.Heartbeat(call(w.T), discovery.HealthPassing); !errors.Is(err, discovery.ErrUnknownRegistration) {
+			w.Errorf("got %v, want discovery.ErrUnknownRegistration", err)
+		}
+		register(w.T, g, 20*time.Second)
+		w.expect("afterwards", 1, 1)
+		if err := g.Deregister(call(w.T)); err != nil {
+			w.Error(err)
+		}
+	})
+}
