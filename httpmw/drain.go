@@ -22,7 +22,8 @@ import (
 // callers do not keep one on which their next request would meet its end. HTTP/2
 // has a frame for it, which [http.Server.Shutdown] sends.
 //
-// It stands right inside the record, which then tells what the caller got.
+// It stands inside of the record, which then tells what the caller got, and of the
+// deadline.
 func Drain(d *drain.Drainer) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
