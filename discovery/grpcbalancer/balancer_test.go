@@ -53,31 +53,35 @@ func with(e resolver.Endpoint, change func(*discovery.Instance)) resolver.Endpoi
 // count calls.
 func TestEqualWork(t *testing.T) {
 	for _, c := range contenders {
-		ch := newChannel(t, c.policy, c.config)
-		ch.resolve(t, endpoints(10)...)
-		got := ch.share(t, 10_000, ended)
-		if len(got) != 10 {
-			t.Errorf("%s picks %d of 10", c.name, len(got))
-		}
-		for a, n := range got {
-			if n < 500 || n > 1500 {
-				t.Errorf("%s picks %s %d times of 10,000", c.name, a, n)
-			}
-		}
-		if strings.Contains(c.name, "round-robin") {
-			continue
-		}
-		// Ten calls that do not end are seen: nobody gets many of them.
-		hanging := map[string]int{}
-		for range 50 {
-			a, _ := ch.pick(t)
-			hanging[a]++
-		}
-		for a, n := range hanging {
-			if n > 10 {
-				t.Errorf("%s has %d of 50 calls in flight at %s", c.name, n, a)
-			}
-		}
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // all calls take the same time
+				ch := newChannel(t, c.policy, c.config)
+				ch.resolve(t, endpoints(10)...)
+				got := ch.share(t, 10_000, ended)
+				if len(got) != 10 {
+					t.Errorf("it picks %d of 10", len(got))
+				}
+				for a, n := range got {
+					if n < 500 || n > 1500 {
+						t.Errorf("it picks %s %d times of 10,000", a, n)
+					}
+				}
+				if strings.Contains(c.name, "round-robin") {
+					return
+				}
+				// Calls that do not end are seen: nobody gets many of them.
+				hanging := map[string]int{}
+				for range 50 {
+					a, _ := ch.pick(t)
+					hanging[a]++
+				}
+				for a, n := range hanging {
+					if n > 10 {
+						t.Errorf("%d of 50 calls in flight at %s", n, a)
+					}
+				}
+			})
+		})
 	}
 }
 

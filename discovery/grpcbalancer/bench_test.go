@@ -32,7 +32,7 @@ func BenchmarkPick(b *testing.B) {
 		for _, c := range contenders {
 			ch := newChannel(b, c.policy, c.config)
 			if n == 10000 && c.policy != grpcbalancer.Name {
-				continue // it takes minutes to get there: each connection has a list of all made
+				continue // it takes half a minute to get there; see BenchmarkConnect
 			}
 			ch.resolve(b, all...)
 			p, info, ended := ch.picker(), balancer.PickInfo{FullMethodName: "/orders.Orders/Get", Ctx: b.Context()}, balancer.DoneInfo{BytesSent: true, BytesReceived: true}
@@ -58,6 +58,20 @@ func BenchmarkPick(b *testing.B) {
 						call()
 					}
 				})
+			})
+		}
+	}
+}
+
+// BenchmarkConnect is what n endpoints cost from the first update until all are in picks.
+func BenchmarkConnect(b *testing.B) {
+	for _, n := range []int{100, 1000} {
+		all := endpoints(n)
+		for _, c := range contenders {
+			b.Run(fmt.Sprint(n, "/", c.name), func(b *testing.B) {
+				for b.Loop() {
+					newChannel(b, c.policy, c.config).resolve(b, all...)
+				}
 			})
 		}
 	}

@@ -56,9 +56,10 @@
 //     and connects again. An endpoint is in picks while it is READY, and out of them the
 //     moment that it is not.
 //   - It is not built on gRPC's endpointsharding, which makes a list of all endpoints for
-//     each that changes its state: 10,000 that connect are 20,000 lists of 10,000. Here
+//     each that changes its state, so that n that connect cost n lists of n. Here
 //     one that changes costs a flag, and the next pick makes the list; an update compares
-//     endpoints with what they were, and tells those that changed.
+//     endpoints with what they were, and tells those that changed (BenchmarkConnect,
+//     BenchmarkUpdate).
 //   - An endpoint is the same for as long as id and addresses are. Its connection and what is
 //     known of it stay, whatever else of the instance changes.
 //   - One that gets a new connection, because a server ends connections by age, goes on as before. One
