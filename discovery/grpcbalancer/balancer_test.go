@@ -164,7 +164,6 @@ func TestStateSurvives(t *testing.T) {
 	}
 	ch.resolve(t, append(endpoints(2)[:1], with(all[1], func(in *discovery.Instance) { in.Version = "2" }))...)
 	ch.at(address(all[0])).tell(connectivity.Idle, nil)
-	time.Sleep(0)
 	for ch.share(t, 1, ended)[address(all[0])] == 0 && len(busy) > 0 { // it connects again, and has calls
 		busy[0](ended)
 		busy = busy[1:]
