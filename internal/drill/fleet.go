@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"sync"
@@ -130,15 +129,6 @@ func (p *Process) Kill() {
 	<-p.exited
 }
 
-// Stall stops the process where it is: its port stays open, and nothing answers.
-func (p *Process) Stall() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume lets a stalled process go on.
-func (p *Process) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
-
-// Log returns what the instance wrote to its standard error.
-func (p *Process) Log() string { return p.stderr.String() }
-
 // RollingRestart replaces each of the processes by a new one: first the old one
 // ends, then another begins.
 func (f *Fleet) RollingRestart(processes []*Process) []*Process {
@@ -166,5 +156,5 @@ func (b *buffer) Write(p []byte) (int, error) {
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return fmt.Sprintf("%s", b.buf.Bytes())
+	return b.buf.String()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,7 +33,6 @@ type Load struct {
 	mu            sync.Mutex
 	errors        []string
 	byInstance    map[string]int64
-	lastSeen      map[string]time.Time
 }
 
 // LoadConfig says how a service is called.
@@ -57,7 +57,7 @@ func NewLoad(t testing.TB, catalog discovery.Catalog, service string, c LoadConf
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Load{t: t, svc: svc, stop: stop, byInstance: map[string]int64{}, lastSeen: map[string]time.Time{}}
+	l := &Load{t: t, svc: svc, stop: stop, byInstance: map[string]int64{}}
 	t.Cleanup(func() { l.Stop() })
 	conn, err := svc.Dial(service)
 	if err != nil {
@@ -127,11 +127,12 @@ func (l *Load) one(call func(context.Context) (string, error)) {
 		return
 	}
 	l.byInstance[id]++
-	l.lastSeen[id] = time.Now()
 }
 
-// Calls returns how many calls have ended, and Failed how many of them failed.
-func (l *Load) Calls() int64  { return l.calls.Load() }
+// Calls returns how many calls have ended.
+func (l *Load) Calls() int64 { return l.calls.Load() }
+
+// Failed returns how many calls have failed.
 func (l *Load) Failed() int64 { return l.failed.Load() }
 
 // Service returns the service that calls.
@@ -141,11 +142,7 @@ func (l *Load) Service() *fairlead.Service { return l.svc }
 func (l *Load) Served() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	served := make(map[string]int64, len(l.byInstance))
-	for id, n := range l.byInstance {
-		served[id] = n
-	}
-	return served
+	return maps.Clone(l.byInstance)
 }
 
 // WaitCalls waits until n calls have ended since the load began.

@@ -5,6 +5,7 @@ package drill
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,14 +44,11 @@ func (r Registry) address(t testing.TB, c Cluster) string {
 	if r.One {
 		return c[0].Addr()
 	}
-	text := ""
-	for i, a := range c.Addrs() {
-		if i > 0 {
-			text += ","
-		}
-		text += "http://" + a
+	var urls []string
+	for _, s := range c {
+		urls = append(urls, "http://"+s.Addr())
 	}
-	return text
+	return strings.Join(urls, ",")
 }
 
 // stage is a registry with instances of a service that are called.

@@ -88,15 +88,6 @@ func (s *Server) WaitReady() {
 // Cluster is the servers of a registry.
 type Cluster []*Server
 
-// Addrs returns where the servers are reached.
-func (c Cluster) Addrs() []string {
-	var addrs []string
-	for _, s := range c {
-		addrs = append(addrs, s.addr)
-	}
-	return addrs
-}
-
 func (c Cluster) start(t testing.TB) Cluster {
 	t.Helper()
 	for _, s := range c {

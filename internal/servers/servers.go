@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// ErrNotFound: there is no such program on this machine.
+// ErrNotFound says that there is no such program on this machine.
 var ErrNotFound = errors.New("servers: not found")
 
 // Find returns the path of a program: what the variable CONSUL_BIN or ETCD_BIN
