@@ -118,10 +118,20 @@ func note[E any](b *Balancer, f func(E), e E) {
 	}
 }
 
-// touch has groups made anew before the next pick.
+// From this many endpoints on, what happens to single ones is gathered for a microsecond
+// each, so that many that connect together cost a few snapshots and not one each. What goes
+// out is out at once, all the same: that is a flag.
+const manyEndpoints = 256
+
+// touch has groups made anew before the next pick, or a little later.
 func (b *Balancer) touch() {
 	b.changed = true
-	b.snap.Load().next.Store(0)
+	s := b.snap.Load()
+	next := int64(0)
+	if n := len(b.ordered); n >= manyEndpoints {
+		next = s.made + int64(n)*int64(time.Microsecond)
+	}
+	s.next.Store(min(s.next.Load(), next))
 }
 
 // refresh makes a new snapshot, unless somebody else is about to.

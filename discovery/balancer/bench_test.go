@@ -36,3 +36,20 @@ func BenchmarkPick(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkResume is one of n endpoints that loses its connection and is back, and a pick
+// after each.
+func BenchmarkResume(b *testing.B) {
+	for _, n := range []int{10, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			lb := newBalancer(b, instances(n, nil))
+			e := endpoint(b, lb, id(n/2))
+			for b.Loop() {
+				e.Suspend()
+				pick(b, lb)
+				e.Resume()
+				pick(b, lb)
+			}
+		})
+	}
+}

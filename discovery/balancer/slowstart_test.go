@@ -108,3 +108,24 @@ func TestSuspended(t *testing.T) {
 		}
 	})
 }
+
+// TestManyTogether: of many endpoints, one that is lost is out at once, and one that is
+// back is in a little later, together with others.
+func TestManyTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		b := newBalancer(t, instances(n, nil), balancer.WithPolicy(balancer.RoundRobin))
+		e := endpoint(t, b, id(7))
+		e.Suspend()
+		if got := share(t, b, 2*n); got[id(7)] != 0 {
+			t.Errorf("it was picked %d times after it was suspended", got[id(7)])
+		}
+		time.Sleep(n * time.Microsecond)
+		pick(t, b)
+		e.Resume()
+		time.Sleep(n * time.Microsecond)
+		if got := share(t, b, 2*n); got[id(7)] != 2 {
+			t.Errorf("it was picked %d times of %d after it was back, want 2", got[id(7)], 2*n)
+		}
+	})
+}

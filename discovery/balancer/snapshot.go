@@ -27,6 +27,7 @@ type snapshot struct {
 	// sample says which calls are measured: those whose random number has none of its
 	// bits, which are low ones, and matter for nothing else.
 	sample uint64
+	made   int64
 
 	_ [64]byte
 	// next is when a new snapshot is to be made; seen is the time, more or less, for
@@ -61,7 +62,7 @@ func (b *Balancer) rebuild(now int64) {
 	old := b.snap.Load()
 	b.expire(now)
 	b.judge(now)
-	s := &snapshot{policy: b.policy, decay: float64(b.decay), recent: int64(b.decay) / 64}
+	s := &snapshot{made: now, policy: b.policy, decay: float64(b.decay), recent: int64(b.decay) / 64}
 	s.seen.Store(now)
 	b.gather(s, old, now)
 	b.rate(s, now)
