@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/fairlead-go/fairlead/ctxutil"
-	"github.com/fairlead-go/fairlead/discovery/balancer"
 	"github.com/fairlead-go/fairlead/discovery/httpresolver"
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/interceptors"
@@ -52,7 +51,7 @@ func (s *Service) DialAs(name, target string, opts ...interceptors.ClientOption)
 	target, resolve := s.resolve(target)
 	if resolve {
 		all = append(all, interceptors.WithDialOptions(grpc.WithResolvers(s.resolver), grpc.WithNoProxy(),
-			grpc.WithDefaultServiceConfig(s.serviceConfig())))
+			grpc.WithDefaultServiceConfig(serviceConfig)))
 	}
 	cc, err := interceptors.NewClient(target, append(all, opts...)...)
 	if err != nil {
@@ -108,7 +107,7 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 	r, err := httpresolver.New(name, s.watcher,
 		httpresolver.WithFilter(speaks("http")),
 		httpresolver.WithObserver(httpresolver.Observer{Picked: notePeer}),
-		httpresolver.WithBalancer(balancer.WithZone(s.config.discovery.instance.Zone), balancer.WithObserver(s.observeBalancer(name))))
+		httpresolver.WithBalancer(s.balancing(name)))
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (s *Service) setUpDiscovery() error {
 	if err != nil {
 		return err
 	}
-	monitor := grpcbalancer.NewMonitor(s.observeBalancer)
+	monitor := grpcbalancer.NewMonitor(s.balancing)
 	s.resolver = monitor.Resolver(resolver)
 	s.metrics.CollectBalancers(monitor.All)
 	s.metrics.CollectBalancers(s.httpBalancers)
@@ -69,10 +69,8 @@ func (s *Service) setUpDiscovery() error {
 	return s.health.Add("registry-servers", s.patrol.Check, health.Optional)
 }
 
-// serviceConfig returns gRPC's service config for services in the registry.
-func (s *Service) serviceConfig() string {
-	return fmt.Sprintf(`{"loadBalancingConfig": [{%q: {"zone": %q}}]}`, grpcbalancer.Name, s.config.discovery.instance.Zone)
-}
+// serviceConfig is gRPC's for services in the registry.
+const serviceConfig = `{"loadBalancingConfig": [{"` + grpcbalancer.Name + `": {}}]}`
 
 // checkRegistry says what callers, of this service or of others, may come to feel.
 func (s *Service) checkRegistry(ctx context.Context) error {
@@ -91,9 +89,12 @@ func (s *Service) observeDiscovery() discovery.EveryOption {
 	return discovery.WithObserver(discovery.Observers(s.metrics.Discovery(), s.discoveryLog.Discovery()))
 }
 
-// observeBalancer is the same for the balancers of a service's instances.
-func (s *Service) observeBalancer(service string) balancer.Observer {
-	return balancer.Observers(s.metrics.Balancer(service), s.discoveryLog.Balancer(service))
+// balancing is the same for calls to a service over gRPC and HTTP.
+func (s *Service) balancing(service string) balancer.Option {
+	return balancer.Options(
+		balancer.WithZone(s.config.discovery.instance.Zone),
+		balancer.Options(s.config.discovery.balance...),
+		balancer.WithObserver(balancer.Observers(s.metrics.Balancer(service), s.discoveryLog.Balancer(service))))
 }
 
 // httpBalancers returns those of the service's HTTP clients.

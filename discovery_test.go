@@ -15,10 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/peer"
 
 	"github.com/fairlead-go/fairlead"
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/balancer"
 	"github.com/fairlead-go/fairlead/discovery/memory"
 	"github.com/fairlead-go/fairlead/discovery/static"
 )
@@ -43,6 +46,8 @@ func TestDiscoveryRefuses(t *testing.T) {
 		{"options without a registry", []fairlead.Option{fairlead.WithRegistration(discovery.WithTTL(time.Minute))}, "", "need WithRegistry"},
 		{"patrol without a registry", []fairlead.Option{fairlead.WithPatrol()}, "", "need WithRegistry"},
 		{"patrol of a list", []fairlead.Option{fairlead.WithRegistry(fixed), fairlead.WithPatrol()}, "", "cannot be asked how they are"},
+		{"balancing", []fairlead.Option{registry, fairlead.WithBalancing(balancer.WithSlowStart(-1, 2))}, "", "WithBalancing: balancer: "},
+		{"balancing without a registry", []fairlead.Option{fairlead.WithBalancing(balancer.WithPolicy(balancer.Random))}, "", "need WithRegistry"},
 		{"drain wait", []fairlead.Option{fairlead.WithDrainWait(-1)}, "", "WithDrainWait: -1ns is negative"},
 		{"watcher", []fairlead.Option{registry, fairlead.WithDiscovery(discovery.WithMaxStale(-1))}, "", "max stale"},
 	} {
@@ -149,6 +154,62 @@ func TestWatchOnly(t *testing.T) {
 		t.Error("no watcher")
 	}
 	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBalancing: the same options hold over gRPC and HTTP; here, turns are taken.
+func TestBalancing(t *testing.T) {
+	registry := memory.New()
+	var stops []func() error
+	addrs := map[string]bool{}
+	for range 2 {
+		svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithAdmin(""), fairlead.WithHTTP("127.0.0.1:0"),
+			fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithRegistry(registry), fairlead.WithDrainWait(0))
+		svc.HTTP().HandleFunc("GET /who", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, svc.Addr("http")) })
+		testgrpc.RegisterTestServiceServer(svc.GRPC(), &echo{logger: svc.Logger()})
+		stops = append(stops, registered(t, svc))
+		addrs[svc.Addr("http")], addrs[svc.Addr("grpc")] = true, true
+	}
+	caller := mustNew(t, "caller", fairlead.WithPlaintext(), discard, fairlead.WithAdmin(""), fairlead.WithRegistry(registry),
+		fairlead.WithBalancing(balancer.WithPolicy(balancer.RoundRobin)))
+	hc, err := caller.HTTPClient("order")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cc, err := caller.Dial("order")
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns := map[string]int{}
+	for range 20 {
+		turns[get(t, hc, "http://order/who", http.StatusOK)]++
+	}
+	client := testgrpc.NewTestServiceClient(cc)
+	if _, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	// Both are connected when both have answered.
+	for where := map[string]bool{}; len(where) < 2; {
+		var p peer.Peer
+		if _, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.Peer(&p)); err != nil {
+			t.Fatal(err)
+		}
+		where[p.Addr.String()] = true
+	}
+	for range 20 {
+		var p peer.Peer
+		if _, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.Peer(&p)); err != nil {
+			t.Fatal(err)
+		}
+		turns[p.Addr.String()]++
+	}
+	for addr := range addrs {
+		if turns[addr] != 10 {
+			t.Errorf("%d of 20 calls went to %s: %v", turns[addr], addr, turns)
+		}
+	}
+	if err := errors.Join(caller.Close(), stops[0](), stops[1]()); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/discovery/balancer"
 )
 
 // discoveryConfig is what options say of registries.
@@ -21,6 +22,7 @@ type discoveryConfig struct {
 	host         string
 	watch        []discovery.WatcherOption
 	register     []discovery.RegistrarOption
+	balance      []balancer.Option
 	unregistered bool
 	patrol       []discovery.PatrolOption
 	patrolled    bool
@@ -82,6 +84,18 @@ func WithDiscovery(opts ...discovery.WatcherOption) Option {
 	return optionFunc(func(c *config) { c.discovery.watch = append(c.discovery.watch, opts...) })
 }
 
+// WithBalancing adds options of how calls are spread over the instances of a service,
+// over gRPC and HTTP alike: see package balancer. The service's own zone is preferred
+// anyway. A subset is for HTTP alone; gRPC takes one from a service config.
+func WithBalancing(opts ...balancer.Option) Option {
+	return optionFunc(func(c *config) {
+		c.discovery.balance = append(c.discovery.balance, opts...)
+		if _, err := balancer.New(opts...); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("WithBalancing: %w", err))
+		}
+	})
+}
+
 // WithRegistration adds options of the registrations. The time to live is, unless
 // they say otherwise, [discovery.DefaultTTL] or a third more than the longest time
 // limit of the servers, whichever is longer; one that is below such a limit is an
@@ -125,8 +139,8 @@ func WithDrainWait(d time.Duration) Option {
 func (c *config) checkDiscovery() {
 	d := &c.discovery
 	if d.catalog == nil {
-		if d.register != nil || d.watch != nil || d.patrolled {
-			c.errs = append(c.errs, errors.New("WithDiscovery, WithRegistration and WithPatrol need WithRegistry"))
+		if d.register != nil || d.watch != nil || d.balance != nil || d.patrolled {
+			c.errs = append(c.errs, errors.New("WithDiscovery, WithRegistration, WithBalancing and WithPatrol need WithRegistry"))
 		}
 		c.drainWait = max(c.drainWait, 0)
 		return

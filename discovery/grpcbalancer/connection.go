@@ -147,7 +147,7 @@ func (c *connection) configure(cfg *config, common *attributes.Attributes) {
 	}
 	monitor, _ := common.Value(monitorKey{}).(*Monitor)
 	target := c.opts.Target.Endpoint()
-	fresh, err := core.New(append(slices.Clone(cfg.options), core.WithObserver(monitor.observer(target)))...)
+	fresh, err := core.New(append(slices.Clone(cfg.options), monitor.options(target))...)
 	if err != nil {
 		panic("grpcbalancer: a config that was parsed is invalid: " + err.Error())
 	}

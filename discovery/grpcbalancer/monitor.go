@@ -16,17 +16,19 @@ import (
 // gRPC makes balancers itself, from a service config, which has no place for that; so they
 // are told by what the resolver passes on. It is safe for concurrent use.
 type Monitor struct {
-	observe func(target string) core.Observer
+	option func(target string) core.Option
 
 	mu        sync.Mutex
 	balancers map[*core.Balancer]string
 }
 
-// NewMonitor returns a monitor. observe is called for each new balancer, with what its
-// connection's target names, such as "orders" for consul:///orders, and returns who is to
-// be told what that one does; nil is nobody.
-func NewMonitor(observe func(target string) core.Observer) *Monitor {
-	return &Monitor{observe: observe, balancers: map[*core.Balancer]string{}}
+// NewMonitor returns a monitor. option is called for each new balancer, with what its
+// connection's target names, such as "orders" for consul:///orders, and returns a further
+// option of that one, which wins over its configuration: who is to be told what it does
+// (balancer.WithObserver), for one, or several (balancer.Options). A subset is a matter of
+// the configuration alone: it is taken before there are connections. nil is no option.
+func NewMonitor(option func(target string) core.Option) *Monitor {
+	return &Monitor{option: option, balancers: map[*core.Balancer]string{}}
 }
 
 // Resolver returns a resolver that makes the monitor know the balancers of connections that
@@ -49,11 +51,11 @@ func (m *Monitor) All() iter.Seq2[*core.Balancer, string] {
 	return maps.All(maps.Clone(m.balancers))
 }
 
-func (m *Monitor) observer(target string) core.Observer {
-	if m == nil || m.observe == nil {
-		return core.Observer{}
+func (m *Monitor) options(target string) core.Option {
+	if m == nil || m.option == nil {
+		return core.Options()
 	}
-	return m.observe(target)
+	return m.option(target)
 }
 
 func (m *Monitor) add(target string, b *core.Balancer) {

@@ -191,12 +191,12 @@ func TestKilled(t *testing.T) {
 func TestMonitor(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
-	monitor := grpcbalancer.NewMonitor(func(target string) core.Observer {
-		return core.Observer{Updated: func(u core.Update) {
+	monitor := grpcbalancer.NewMonitor(func(target string) core.Option {
+		return core.Options(core.WithPolicy(core.RoundRobin), core.WithObserver(core.Observer{Updated: func(u core.Update) {
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, fmt.Sprint(target, " +", u.Added))
-		}}
+		}}))
 	})
 	servers := []*server{serve(t, "127.0.0.1:0", nil), serve(t, "127.0.0.1:0", nil)}
 	conn := dial(t, monitor, fairlead, servers...)
@@ -209,6 +209,19 @@ func TestMonitor(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("%d balancers, want 1", n)
+	}
+	// The option wins over the configuration, which says random: turns are taken, by
+	// weights of 1 and 2.
+	turns := map[string]int{}
+	for range 300 {
+		a, err := call(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		turns[a]++
+	}
+	if n := turns[servers[0].address]; n < 99 || n > 101 {
+		t.Errorf("not in turns: %v", turns)
 	}
 	_ = conn.Close()
 	for range monitor.All() {

@@ -12,14 +12,14 @@
 //
 // # Targets
 //
-//	scheme:///service[?ns=prod][&tag=a&tag=b][&zone=eu-west-1a]
+//		scheme:///service[?ns=prod][&tag=a&tag=b][&zone=eu-west-1a]
 //
-//   - ns is the environment, for those who like to see it. It has to be the watcher's:
-//     another one is refused with [discovery.ErrForeignNamespace].
-//   - tag leaves only instances with that tag; with several, those with all of them.
-//   - zone leaves only instances of that zone, and none if it has none. To prefer a zone
-//     and go to others if need be is up to the balancer, which sees the zone of each
-//     endpoint ([InstanceFrom]).
+//	  - ns is the environment, for those who like to see it. It has to be the watcher's:
+//	    another one is refused with [discovery.ErrForeignNamespace].
+//	  - tag leaves only instances with that tag; with several, those with all of them.
+//	  - zone leaves only instances of that zone, and none if it has none. To prefer a zone
+//	    and go to others if need be is up to the balancer, which sees the zone of each
+//	    endpoint ([InstanceFrom]).
 //
 // Anything else (an authority, another parameter, one that is empty or there twice) is an
 // error and not a guess.
