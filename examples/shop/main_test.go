@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fairlead-go/fairlead/examples/shop/internal/shoptest"
 )
 
 // mainVariable makes this test binary the shop itself.
@@ -123,7 +125,7 @@ func checkLog(t *testing.T, path string) {
 			t.Errorf("no JSON: %v: %s", err, line)
 		}
 		services[l.Service]++
-		if l.TraceID == "" && !slices.Contains([]string{"serving", "stopping", "drained"}, l.Message) {
+		if l.TraceID == "" && !slices.Contains(shoptest.Housekeeping(), l.Message) {
 			t.Errorf("a line without an id: %s", line)
 		}
 	}

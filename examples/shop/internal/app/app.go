@@ -15,7 +15,8 @@ import (
 type Shop interface {
 	// Instances returns what runs, in the order in which it started.
 	Instances() []Instance
-	// Add starts one more instance of a service, and returns when callers can find it.
+	// Add starts one more instance of a service, and returns when callers can find it,
+	// unless its health is what keeps them from it.
 	Add(ctx context.Context, service string) (Instance, error)
 	// End ends an instance as a deployment does: it leaves the registry, and finishes
 	// what it has in hand.

@@ -44,7 +44,7 @@ const (
 	// drainWait is how long an instance that ends goes on taking requests when it is no
 	// longer in the registry. All of this is on one machine: callers know within
 	// milliseconds.
-	drainWait = 200 * time.Millisecond
+	drainWait = 100 * time.Millisecond
 	// minBackoff and maxBackoff bound how long a registry that is away is left alone.
 	minBackoff, maxBackoff = 100 * time.Millisecond, time.Second
 	// confirmTime is how long instances are kept that the registry lost while it was away:

@@ -6,7 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
+	"time"
+
+	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/health"
 )
 
 // running is an instance that runs in this process.
@@ -20,7 +25,7 @@ type running struct {
 	stopping atomic.Bool
 }
 
-// start makes an instance of a service, runs it, and returns when callers can find it.
+// start makes an instance of a service, runs it, and returns when others call it.
 func (e *env) start(ctx context.Context, name, id string) (*running, error) {
 	build, ok := builders[name]
 	if !ok {
@@ -47,11 +52,53 @@ func (e *env) start(ctx context.Context, name, id string) (*running, error) {
 		defer close(r.done)
 		r.err = svc.Run(serveCtx)
 	}()
-	if err := r.registered(ctx); err != nil {
+	err = r.registered(ctx)
+	if _, ok := e.cfg.Registry.(discovery.Registry); ok && err == nil && slices.Contains(Scalable(), name) {
+		err = r.called(ctx, discovery.Query{Namespace: e.cfg.Namespace, Service: name})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("app: start %s: %w", id, errors.Join(err, r.end(ctx)))
 	}
 	return r, nil
 }
+
+// called waits until those who ask the registry call the instance. It is registered
+// before its first health checks are through, and not called before they are. One that
+// they find unhealthy is not waited for.
+func (r *running) called(ctx context.Context, q discovery.Query) error {
+	sub, err := r.svc.Watcher().Subscribe(q, nil)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for late := time.Now().Add(calledTimeout); time.Now().Before(late) && !r.unhealthy(); {
+		for in := range sub.Snapshot().Instances.All() {
+			if in.Address == r.Addresses.GRPC+r.Addresses.HTTP { // it speaks one of them
+				return nil
+			}
+		}
+		select {
+		case <-again.C:
+		case <-r.done: // end says why
+			return errUnasked
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// unhealthy reports whether a check has failed. One that was not run yet has not.
+func (r *running) unhealthy() bool {
+	return slices.ContainsFunc(r.svc.Health().Results(), func(c health.Result) bool {
+		return c.State != health.StatePending && c.State != health.StateOK
+	})
+}
+
+// calledTimeout bounds how long callers have to notice an instance.
+const calledTimeout = 3 * time.Second
 
 // registered waits until callers can find the instance.
 func (r *running) registered(ctx context.Context) error {
@@ -65,7 +112,7 @@ func (r *running) registered(ctx context.Context) error {
 	case <-r.done: // end says why
 		cancel()
 		<-found
-		return errors.New("the service ended by itself")
+		return errUnasked
 	}
 }
 

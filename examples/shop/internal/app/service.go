@@ -96,6 +96,7 @@ func findable(name string) []fairlead.Option {
 		fairlead.WithServerTimeout(serverTimeout),
 		fairlead.WithHTTPServer(httpmw.WithReadTimeout(serverTimeout), httpmw.WithIdleTimeout(serverIdle)),
 		fairlead.WithRegistration(discovery.WithTTL(ttl),
+			discovery.WithDamping(discovery.DefaultFailAfter, 1), // called as soon as it is ready
 			discovery.WithBackoff(minBackoff, maxBackoff), discovery.WithRegistrationBreaker(discovery.DefaultBreakAfter, maxBackoff)),
 		fairlead.WithDrainWait(drainWait),
 	}

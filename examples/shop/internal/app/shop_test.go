@@ -18,11 +18,12 @@ import (
 	"github.com/fairlead-go/fairlead/examples/shop/internal/app"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/chaos"
 	"github.com/fairlead-go/fairlead/examples/shop/internal/load"
+	"github.com/fairlead-go/fairlead/examples/shop/internal/shoptest"
 	"github.com/fairlead-go/fairlead/testkit/telemetrytest"
 )
 
 // housekeeping are the log lines that belong to no request.
-var housekeeping = telemetrytest.Uncorrelated("serving", "stopping", "drained")
+var housekeeping = telemetrytest.Uncorrelated(shoptest.Housekeeping()...)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
