@@ -152,16 +152,23 @@ func stopAll(ctx context.Context, servers []*server) error {
 	return errors.Join(errs...)
 }
 
-// drainAll waits for a server's requests until ctx is about to end: those that are
-// left then have the rest of the time to return. It says what became of them.
-func (s *Service) drainAll(ctx context.Context, srv *server) error {
+// drainAll waits until a server has stopped and its requests have ended, or until ctx
+// is about to: then contexts end, and later connections do, which is what calls that
+// have no such context and those that are stuck in a connection notice. It says what
+// became of them.
+func (s *Service) drainAll(ctx context.Context, srv *server, stopped <-chan struct{}, cut func()) error {
 	grace := min(time.Second, s.config.drainTimeout/5)
+	limit := ctx
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-grace))
+		limit, cancel = context.WithDeadline(ctx, deadline.Add(-grace))
 		defer cancel()
 	}
-	r := srv.drainer.Drain(ctx, grace)
+	r := srv.drainer.Drain(limit, stopped, grace/2)
+	cut()
+	if r.Stuck > 0 {
+		r.Stuck = srv.drainer.Drain(limit, nil, grace/2).Stuck
+	}
 	s.metrics.Drained(srv.name, r.Drained, r.Killed, r.Stuck)
 	level, err := slog.LevelInfo, error(nil)
 	if r.Killed > 0 {
@@ -170,6 +177,10 @@ func (s *Service) drainAll(ctx context.Context, srv *server) error {
 	}
 	s.logger.Log(context.Background(), level, "drained", slog.String("protocol", srv.name),
 		slog.Int64("drained", r.Drained), slog.Int64("killed", r.Killed), slog.Int64("stuck", r.Stuck))
+	select {
+	case <-stopped:
+	case <-ctx.Done(): // a graceful stop waits for what is stuck, for ever
+	}
 	return err
 }
 
@@ -177,32 +188,24 @@ func (s *Service) drainAll(ctx context.Context, srv *server) error {
 func (s *Service) stopGRPC(srv *server) func(context.Context) error {
 	return func(ctx context.Context) error {
 		s.grpcHealth.Close() // watches end only with their servers
-		done := make(chan struct{})
+		stopped := make(chan struct{})
 		go func() {
 			s.grpcServer.GracefulStop()
-			close(done)
+			close(stopped)
 		}()
-		err := s.drainAll(ctx, srv)
-		select {
-		case <-done:
-		case <-ctx.Done():
-			s.grpcServer.Stop()
-			<-done
-		}
-		return err
+		return s.drainAll(ctx, srv, stopped, s.grpcServer.Stop)
 	}
 }
 
 // stopHTTP lets requests finish until ctx ends, then cuts them.
 func (s *Service) stopHTTP(srv *server, h *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
-		down := make(chan error, 1)
-		go func() { down <- httpmw.Shutdown(ctx, h) }()
-		err := s.drainAll(ctx, srv)
-		if <-down != nil {
-			return errors.Join(err, h.Close())
-		}
-		return err
+		stopped := make(chan struct{})
+		go func() {
+			_ = httpmw.Shutdown(ctx, h) // what is left is cut
+			close(stopped)
+		}()
+		return s.drainAll(ctx, srv, stopped, func() { _ = h.Close() })
 	}
 }
 

@@ -6,9 +6,10 @@
 //	d := drain.New()
 //	server := grpc.NewServer(interceptors.ServerOptions(rec, interceptors.Drain(d))...)
 //	…
-//	d.Leave()             // still serving: callers are told to look elsewhere
-//	go server.GracefulStop()
-//	result := d.Drain(ctx, 2*time.Second)
+//	d.Leave() // still serving: callers are told to look elsewhere
+//	stopped := make(chan struct{})
+//	go func() { server.GracefulStop(); close(stopped) }()
+//	result := d.Drain(ctx, stopped, 2*time.Second)
 //	server.Stop()
 //
 // A server of HTTP takes httpmw.Drain in place of interceptors.Drain, and
@@ -24,7 +25,9 @@
 // and comes to an end that its caller understands. One that does not has its
 // context canceled, with the cause ctxutil.ErrShutdown, once the time is over; its
 // caller gets an error that says the call can be made elsewhere. One that takes no
-// notice of that either is stuck: it ends with the process.
+// notice of that either is stuck: it ends with the process. Stop the server after a
+// part of the grace, and wait again: some are stuck in the connection, and unary gRPC
+// calls hear of the end no other way.
 //
 // # What it is not
 //

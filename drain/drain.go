@@ -100,36 +100,36 @@ func Notice(ctx context.Context) <-chan struct{} {
 	return nil
 }
 
-// Drain gives requests their [Notice] and waits until none is in flight. When
-// ctx ends it cancels the contexts of those that are left, and gives their
-// handlers grace to return. The server must have stopped accepting, or be about
-// to. A second call waits again and kills nothing anew.
-func (d *Drainer) Drain(ctx context.Context, grace time.Duration) Result {
+// Drain gives requests their [Notice] and waits until the server has stopped, which
+// whoever stops it says by closing stopped, and none is in flight: until then more may
+// come. nil means that it takes none any more. When ctx ends it cancels the contexts of
+// those that are left, and gives their handlers grace to return. A second call waits
+// again and kills nothing anew.
+func (d *Drainer) Drain(ctx context.Context, stopped <-chan struct{}, grace time.Duration) Result {
 	d.leaving.Store(true)
 	if !d.draining.Swap(true) {
 		close(d.notice)
 	}
-	var r Result
-	if !wait(d, ctx.Done()) {
-		r.Killed = d.active.Load()
-		r.Drained = d.finished.Load()
-		d.cut(ctxutil.ErrShutdown)
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		if !wait(d, timer.C) {
-			r.Stuck = d.active.Load()
-		}
-		return r
+	if wait(d, stopped, ctx.Done()) {
+		return Result{Drained: d.finished.Load()}
 	}
-	r.Drained = d.finished.Load()
+	r := Result{Drained: d.finished.Load(), Killed: d.active.Load()}
+	d.cut(ctxutil.ErrShutdown)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	if !wait(d, nil, timer.C) {
+		r.Stuck = d.active.Load()
+	}
 	return r
 }
 
-// wait waits until no request is in flight, and reports whether that came before
-// the end.
-func wait[T any](d *Drainer, end <-chan T) bool {
-	for d.active.Load() != 0 {
+// wait waits until the server has stopped and no request is in flight, and reports
+// whether none was when that came or the end did.
+func wait[T any](d *Drainer, stopped <-chan struct{}, end <-chan T) bool {
+	for stopped != nil || d.active.Load() != 0 {
 		select {
+		case <-stopped:
+			stopped = nil
 		case <-d.idle:
 		case <-end:
 			return d.active.Load() == 0

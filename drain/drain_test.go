@@ -65,7 +65,7 @@ func TestDrain(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				start := time.Now()
-				got := d.Drain(ctx, 2*time.Second)
+				got := d.Drain(ctx, nil, 2*time.Second)
 				if diff := cmp.Diff(tc.want, got); diff != "" {
 					t.Errorf("result (-want +got):\n%s", diff)
 				}
@@ -148,8 +148,60 @@ func Example() {
 	}()
 	limit, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	fmt.Printf("%+v\n", d.Drain(limit, time.Second))
+	fmt.Printf("%+v\n", d.Drain(limit, nil, time.Second))
 	// Output:
 	// telling the caller to come back elsewhere
 	// {Drained:1 Killed:0 Stuck:0}
+}
+
+// TestWaitsForTheServer: until the server has stopped, more requests may come, and what
+// becomes of them counts.
+func TestWaitsForTheServer(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		run  time.Duration // of the request that comes late
+		want drain.Result
+		took time.Duration
+	}{
+		{"ends", time.Second, drain.Result{Drained: 1}, 2 * time.Second},
+		{"cut", time.Minute, drain.Result{Killed: 1, Stuck: 1}, 12 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := drain.New()
+				stopped := make(chan struct{})
+				go func() {
+					time.Sleep(time.Second)
+					begin(d, func(context.Context) { time.Sleep(tc.run) })
+					close(stopped)
+				}()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				start := time.Now()
+				if diff := cmp.Diff(tc.want, d.Drain(ctx, stopped, 2*time.Second)); diff != "" {
+					t.Errorf("result (-want +got):\n%s", diff)
+				}
+				if took := time.Since(start); took != tc.took {
+					t.Errorf("took %v, want %v", took, tc.took)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// TestServerThatDoesNotStop: one that has nothing to do and does not stop, because of
+// some connection, is waited for until time is over, and kills nothing.
+func TestServerThatDoesNotStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := drain.New()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start := time.Now()
+		if r := d.Drain(ctx, make(chan struct{}), 2*time.Second); r != (drain.Result{}) || time.Since(start) != 10*time.Second {
+			t.Errorf("%+v after %v", r, time.Since(start))
+		}
+	})
 }

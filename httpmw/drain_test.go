@@ -66,7 +66,7 @@ func TestDrain(t *testing.T) {
 				<-in
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				defer cancel()
-				if r := d.Drain(ctx, 10*time.Second); r.Stuck != 0 || d.Active() != 0 {
+				if r := d.Drain(ctx, nil, 10*time.Second); r.Stuck != 0 || d.Active() != 0 {
 					t.Errorf("result %+v, %d active", r, d.Active())
 				}
 				if code := <-got; code != tc.status {

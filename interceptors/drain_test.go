@@ -65,7 +65,7 @@ func TestDrain(t *testing.T) {
 				<-in
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				defer cancel()
-				result := d.Drain(ctx, 10*time.Second)
+				result := d.Drain(ctx, nil, 10*time.Second)
 				want := tc.stream
 				if kind.name == "unary" {
 					want = tc.unary
@@ -100,7 +100,7 @@ func TestDrainSaysWhy(t *testing.T) {
 	<-in
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if r := d.Drain(ctx, 10*time.Second); r.Killed != 1 || r.Stuck != 0 {
+	if r := d.Drain(ctx, nil, 10*time.Second); r.Killed != 1 || r.Stuck != 0 {
 		t.Errorf("result %+v", r)
 	}
 	if end := <-by; end != ctxutil.EndShutdown {
@@ -136,7 +136,7 @@ func TestDrainOfUnaryCalls(t *testing.T) {
 				if tc.stopped {
 					over, cancel := context.WithCancel(t.Context())
 					cancel()
-					if r := d.Drain(over, 0); r.Killed != 1 {
+					if r := d.Drain(over, nil, 0); r.Killed != 1 {
 						t.Errorf("result %+v", r)
 					}
 				}
