@@ -82,7 +82,7 @@ func TestClusterLosesLeader(t *testing.T) {
 					}
 				}}
 				return h
-			}, discoverytest.Only(discoverytest.FaultRule(discoverytest.LeaderLoss), discoverytest.SeesChanges, discoverytest.NoNews))
+			}, discoverytest.Only(discoverytest.FaultRule(discoverytest.LeaderLoss), discoverytest.SeesChanges))
 		})
 	}
 }

@@ -70,7 +70,7 @@ func harness(t discoverytest.TB, opts ...consul.Option) (*consultest.Agent, *dis
 		Registry: b, Catalog: b,
 		PutRaw: func(q discovery.Query, text []byte) error {
 			texts++
-			return agent.Put("prod", rawEntry(string(q.Namespace)+"--"+q.Service, texts, text))
+			return agent.Put(rawEntry(string(q.Namespace)+"--"+q.Service, texts, text))
 		},
 		Faults: map[discoverytest.Fault]discoverytest.Play{
 			discoverytest.Outage:       switched(agent.Down),
@@ -106,7 +106,6 @@ func harness(t discoverytest.TB, opts ...consul.Option) (*consultest.Agent, *dis
 
 // TestConformance is the suite on a scripted agent, in virtual time.
 func TestConformance(t *testing.T) {
-	t.Parallel()
 	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
 		_, h := harness(t)
 		return h
@@ -116,7 +115,6 @@ func TestConformance(t *testing.T) {
 // TestConformanceStreaming is what is different for an agent that follows its servers by
 // a stream.
 func TestConformanceStreaming(t *testing.T) {
-	t.Parallel()
 	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
 		agent, h := harness(t)
 		agent.Streaming(true)
@@ -127,7 +125,6 @@ func TestConformanceStreaming(t *testing.T) {
 
 // TestConformanceNative has Consul keep environments apart.
 func TestConformanceNative(t *testing.T) {
-	t.Parallel()
 	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
 		_, h := harness(t, consul.WithNativeNamespaces())
 		return h

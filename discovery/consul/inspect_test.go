@@ -110,7 +110,7 @@ func leftBehind(t *testing.T, agent *consultest.Agent, id string, index string) 
 	text := `{"Node":{"Node":"node2","Address":"10.2.0.1"},
 		"Service":{"ID":"` + id + `","Service":"prod--order","Address":"10.0.0.9","Port":80,"Meta":{"fairlead-namespace":"prod"},"ModifyIndex":7},
 		"Checks":[{"CheckID":"service:` + id + `","ServiceID":"` + id + `","Type":"ttl","Status":"critical","Output":"TTL expired","ModifyIndex":` + index + `}]}`
-	if err := agent.Put("", text); err != nil {
+	if err := agent.Put(text); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -127,7 +127,7 @@ func TestSweep(t *testing.T) {
 		`{"Node":{"Node":"node3","Address":"10.2.0.1"},"Service":{"ID":"by-hand","Service":"prod--order","Port":80}}`,
 		`{"Node":{"Node":"node3"},"Service":{"ID":"x","Service":"prod--"}}`,
 	} {
-		if err := agent.Put("", text); err != nil {
+		if err := agent.Put(text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,10 +153,11 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("entries: instance, ours, expires, expired (-want +got):\n%s", diff)
 	}
 	for name, e := range map[string]discovery.Entry{
-		"not ours":              byKey["prod/node3/by-hand"],
-		"of another":            {Namespace: "prod", Key: "prod/node1/prod2--order:order@10.0.0.1:80", Ours: true},
-		"with a key of another": {Namespace: "prod", Key: "prod2/node1/prod--order:x", Ours: true},
-		"with a key of nowhere": {Namespace: "prod", Key: "prod", Ours: true},
+		"not ours":               byKey["prod/node3/by-hand"],
+		"not ours, by its entry": {Namespace: "prod", Key: old, Revision: 8},
+		"of another":             {Namespace: "prod", Key: "prod/node1/prod2--order:order@10.0.0.1:80", Ours: true},
+		"with a key of another":  {Namespace: "prod", Key: "prod2/node1/prod--order:x", Ours: true},
+		"with a key of nowhere":  {Namespace: "prod", Key: "prod", Ours: true},
 	} {
 		if err := b.Remove(t.Context(), e); err == nil || errors.Is(err, discovery.ErrChanged) {
 			t.Errorf("Remove of one %s: %v", name, err)
@@ -168,6 +169,13 @@ func TestSweep(t *testing.T) {
 	}
 	again := byKey[old]
 	again.Revision = 9
+	for text, changed := range map[string]bool{"failed to delete service, index is stale": true, "Permission denied": false} {
+		agent.Answer("/v1/txn", 409, `{"Results":null,"Errors":[{"OpIndex":0,"What":"`+text+`"}]}`)
+		if err := b.Remove(t.Context(), again); err == nil || errors.Is(err, discovery.ErrChanged) != changed {
+			t.Errorf("Remove that is answered with %q: %v", text, err)
+		}
+	}
+	agent.Answer("/v1/txn", 0, "")
 	for _, e := range []discovery.Entry{again, again, byKey["prod/node1/prod--order:order@10.0.0.1:80"]} {
 		if err := b.Remove(t.Context(), e); err != nil {
 			t.Errorf("Remove(%s): %v", e.Key, err)

@@ -36,7 +36,14 @@ func realHarness(t discoverytest.TB, s *server, opts ...consul.Option) *discover
 func TestConformanceAgent(t *testing.T) {
 	t.Parallel()
 	s := devAgent(t)
-	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness { return realHarness(t, s) })
+	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness { return realHarness(t, s) },
+		discoverytest.Without(discoverytest.WatchLeaks, "it counts goroutines, those of other tests included"))
+}
+
+// TestConformanceAgentLeaks has the process to itself.
+func TestConformanceAgentLeaks(t *testing.T) {
+	s := devAgent(t)
+	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness { return realHarness(t, s) }, discoverytest.Only(discoverytest.WatchLeaks))
 }
 
 // TestConformanceAgentFaults does to a real agent what can be done to one.
@@ -50,14 +57,27 @@ func TestConformanceAgentFaults(t *testing.T) {
 				s.kill()
 				return func() { s.start(t); s.ready(t) }
 			},
-			discoverytest.Hang: func(discoverytest.TB) func() { return s.stop() },
 			discoverytest.UnknownCheck: func(t discoverytest.TB) func() {
 				s.forgetChecks(t)
 				return func() {}
 			},
 		}
 		return h
-	}, discoverytest.Only(discoverytest.FaultRule(discoverytest.Restart), discoverytest.FaultRule(discoverytest.Hang), discoverytest.FaultRule(discoverytest.UnknownCheck)))
+	}, discoverytest.Only(discoverytest.FaultRule(discoverytest.Restart), discoverytest.FaultRule(discoverytest.UnknownCheck)))
+}
+
+// TestConformanceAgentHangs has an agent stand still for longer than a query that is not
+// answered is waited for. When it goes on, it ends all times to live before it takes a
+// heartbeat.
+func TestConformanceAgentHangs(t *testing.T) {
+	t.Parallel()
+	s := devAgent(t)
+	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
+		h := realHarness(t, s, consul.WithWait(time.Second))
+		h.TTL = 3 * time.Second
+		h.Faults = map[discoverytest.Fault]discoverytest.Play{discoverytest.Hang: func(discoverytest.TB) func() { return s.stop() }}
+		return h
+	}, discoverytest.Only(discoverytest.FaultRule(discoverytest.Hang)))
 }
 
 // forgetChecks removes all checks of the agent.

@@ -157,10 +157,13 @@ func (r *registration) unknown(err error) error {
 }
 
 // Lookup implements [discovery.Registration]. It asks the catalog, as watches do, and not
-// the agent: what the agent knows may never have reached the others.
+// the agent: what the agent knows may never have reached the others. Any server may
+// answer, because without a leader the others would be waited for, for longer than
+// heartbeats can wait.
 func (r *registration) Lookup(ctx context.Context) (discovery.Instance, error) {
 	b, q := r.backend, r.instance.Key().Query()
 	opts := b.options(ctx, q.Namespace)
+	opts.AllowStale = true
 	opts.Filter = "Service.ID == " + strconv.Quote(r.service.ID)
 	answer, _, err := list[json.RawMessage](b, r.service.Name, opts)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,6 +65,45 @@ func TestWhatIsRegistered(t *testing.T) {
 	}
 	if c.CheckID != "service:"+s.ID || c.Status != api.HealthCritical || c.Output == "" {
 		t.Errorf("check: %+v", c)
+	}
+}
+
+// TestStateFromTheBeginning: there is no moment in which an instance is taken for what it
+// is not: a new check begins with the state, and one that the agent knows gets it.
+func TestStateFromTheBeginning(t *testing.T) {
+	agent, b := newAgent(t)
+	r := registration(t, b, full())
+	agent.Answer("/v1/agent/check/update/", 500, "not now")
+	if _, err := r.Register(t.Context(), time.Minute, discovery.HealthPassing); err == nil {
+		t.Error("Register says nothing of a check that could not be set")
+	}
+	if s := agent.Entries()[0].Checks[0].Status; s != api.HealthPassing {
+		t.Errorf("the state of a new check is %q", s)
+	}
+	agent.Answer("/v1/agent/check/update/", 0, "")
+	for _, h := range []discovery.Health{discovery.HealthFailing, discovery.HealthPassing, discovery.HealthUnknown} {
+		register(t, r, time.Minute, h)
+		if in, err := r.Lookup(t.Context()); err != nil || (in.Health == discovery.HealthFailing) != (h == discovery.HealthFailing) {
+			t.Errorf("registered again as %v: %v, %v", h, in.Health, err)
+		}
+	}
+}
+
+// TestHandleOfNobody: a process that registered nothing has nothing to renew, and does not
+// keep up what another one left.
+func TestHandleOfNobody(t *testing.T) {
+	agent, b := newAgent(t)
+	register(t, registration(t, b, full()), time.Minute, discovery.HealthPassing)
+	next := registration(t, b, full())
+	if ttl, err := next.Heartbeat(t.Context(), discovery.HealthPassing); !errors.Is(err, discovery.ErrUnknownRegistration) {
+		t.Errorf("a heartbeat of the next process: %v, %v", ttl, err)
+	}
+	if in, err := next.Lookup(t.Context()); err != nil || in.ID != "A-1" {
+		t.Errorf("Lookup of the next process: %v, %v", in, err)
+	}
+	last := agent.Requests()[len(agent.Requests())-1]
+	if want := `GET /v1/health/service/prod--%21order.v1?filter=` + url.QueryEscape(`Service.ID == "prod--!order.v1:!a-1"`) + "&stale="; last != want {
+		t.Errorf("Lookup asks\n%s, not for one alone\n%s", last, want)
 	}
 }
 
@@ -235,7 +275,7 @@ func TestEntriesOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			agent, b := newAgent(t)
-			if err := agent.Put("", entry(tc.change)); err != nil {
+			if err := agent.Put(entry(tc.change)); err != nil {
 				t.Fatal(err)
 			}
 			u := next(t, watch(t, b, order))

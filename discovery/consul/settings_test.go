@@ -200,3 +200,42 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("tokens %v, want %v", tokens, want)
 	}
 }
+
+// TestNativeNamespaces: what is asked and written is in the namespace of Consul that is
+// the environment's, and in no other, whatever the client library makes of the variables.
+func TestNativeNamespaces(t *testing.T) {
+	t.Setenv("CONSUL_NAMESPACE", "leaked")
+	agent := consultest.New()
+	t.Cleanup(agent.Close)
+	seen := &tap{next: agent.Transport()}
+	b := newBackend(t, consul.WithTransport(seen), consul.WithNativeNamespaces())
+	r := registration(t, b, discovery.Instance{Namespace: "prod", Service: "order", Address: "10.0.0.7:8443"})
+	register(t, r, time.Minute, discovery.HealthPassing)
+	if s := agent.Entries()[0].Service; s.Service != "order" || s.ID != "order:order@10.0.0.7:8443" || s.Namespace != "prod" {
+		t.Errorf("registered as %s, %s in %q", s.Service, s.ID, s.Namespace)
+	}
+	if u := next(t, watch(t, b, order)); len(u.Put) != 1 {
+		t.Errorf("a watch sees %v", u.Put)
+	}
+	if _, err := r.Heartbeat(t.Context(), discovery.HealthPassing); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Lookup(t.Context()); err != nil {
+		t.Error(err)
+	}
+	entries, err := b.Entries(t.Context(), "prod")
+	if err != nil || len(entries) != 1 || entries[0].Instance == nil {
+		t.Fatalf("Entries: %+v, %v", entries, err)
+	}
+	if err := b.Remove(t.Context(), entries[0]); err != nil {
+		t.Error(err)
+	}
+	if err := r.Deregister(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, r := range seen.requests {
+		if ns := r.URL.Query()["ns"]; !slices.Equal(ns, []string{"prod"}) {
+			t.Errorf("%s %s is in the namespaces %q", r.Method, r.URL, ns)
+		}
+	}
+}

@@ -5,6 +5,7 @@ package consultest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -66,11 +67,14 @@ func (a *Agent) remove(p place) {
 }
 
 // Put writes an entry as it is, in the form of an answer of /v1/health/service, under the
-// name and id that it says or, if it says none, that of a service.
-func (a *Agent) Put(service string, entry string) error {
+// node, name and id that it says.
+func (a *Agent) Put(entry string) error {
 	var e api.ServiceEntry
-	if err := json.Unmarshal([]byte(entry), &e); err != nil || e.Service == nil || e.Node == nil {
-		e = api.ServiceEntry{Node: &api.Node{Node: Node}, Service: &api.AgentService{ID: fmt.Sprintf("raw-%x", entry), Service: service}}
+	if err := json.Unmarshal([]byte(entry), &e); err != nil {
+		return err
+	}
+	if e.Service == nil || e.Node == nil {
+		return errors.New("consultest: an entry has to have a node and a service")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
