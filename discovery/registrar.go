@@ -71,6 +71,24 @@ type RegistrarStatus struct {
 // Who makes a Registrar calls [Registrar.Deregister] at the end. If nobody does, for
 // lack of a chance to, the time to live ends the registration.
 func NewRegistrar(registry Registry, namespace Namespace, in Instance, opts ...RegistrarOption) (*Registrar, error) {
+	r, err := newRegistrar(registry, namespace, in, opts)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go r.run(ctx)
+	return r, nil
+}
+
+// CheckRegistration returns the error that [NewRegistrar] would, and begins nothing: for
+// programs that want to know before they serve.
+func CheckRegistration(registry Registry, namespace Namespace, in Instance, opts ...RegistrarOption) error {
+	_, err := newRegistrar(registry, namespace, in, opts)
+	return err
+}
+
+func newRegistrar(registry Registry, namespace Namespace, in Instance, opts []RegistrarOption) (*Registrar, error) {
 	if in.Namespace == "" {
 		in.Namespace = namespace
 	}
@@ -87,17 +105,14 @@ func NewRegistrar(registry Registry, namespace Namespace, in Instance, opts ...R
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &Registrar{
-		cfg: cfg, instance: n, registration: registration, cancel: cancel,
+	return &Registrar{
+		cfg: cfg, instance: n, registration: registration,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 		status: RegistrarStatus{Instance: n, Since: time.Now()},
 		probe:  probe{check: cfg.health, timeout: cfg.healthTimeout},
 		damper: damper{failAfter: cfg.failAfter, passAfter: cfg.passAfter, window: 10 * cfg.ttl},
 		tuner:  cfg.tuner, asked: cfg.ttl, ttl: cfg.ttl,
-	}
-	go r.run(ctx)
-	return r, nil
+	}, nil
 }
 
 // Instance returns what is registered.

@@ -473,10 +473,27 @@ func (l lateRegistration) Register(ctx context.Context, ttl time.Duration, h dis
 	return 0, ctx.Err()
 }
 
+// TestCheckRegistration begins nothing, not even of what would be taken.
+func TestCheckRegistration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry := memory.New()
+		if err := discovery.CheckRegistration(registry, prod, order(1)); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(registry.Instances(orders)); n != 0 {
+			t.Errorf("%d registered", n)
+		}
+	})
+}
+
 func TestForeignRegistrationIsRefused(t *testing.T) {
 	registry := memory.New()
 	in := order(1)
 	in.Namespace = "prod"
+	if err := discovery.CheckRegistration(registry, "dev", in); !errors.Is(err, discovery.ErrForeignNamespace) {
+		t.Errorf("checked: %v", err)
+	}
 	_, err := discovery.NewRegistrar(registry, "dev", in)
 	if !errors.Is(err, discovery.ErrForeignNamespace) || !strings.Contains(err.Error(), `service "order" for "prod" from a process of "dev": nothing was registered. If it does belong there, run it with OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=prod`) {
 		t.Errorf("got %v", err)
