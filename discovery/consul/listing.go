@@ -29,6 +29,7 @@ type listing struct {
 	q     discovery.Query
 	items map[[sha256.Size]byte]*item
 	shown map[string]*item // by the instance's id
+	last  discovery.Instance
 }
 
 func newListing(n naming, q discovery.Query) *listing {
@@ -45,6 +46,7 @@ func (l *listing) read(answer []json.RawMessage) discovery.Update {
 		it, known := l.items[sum]
 		if !known {
 			it = l.decode(text)
+			l.share(&it.instance)
 		}
 		items[sum] = it
 		if it.err != nil {
@@ -71,6 +73,24 @@ func (l *listing) read(answer []json.RawMessage) discovery.Update {
 	slices.Sort(u.Remove)
 	l.items, l.shown = items, shown
 	return u
+}
+
+// share lets an instance have what it has in common with the one that was decoded before
+// it, which is most: that is a third of its memory.
+func (l *listing) share(in *discovery.Instance) {
+	if in.Zone == l.last.Zone {
+		in.Zone = l.last.Zone
+	}
+	if in.Version == l.last.Version {
+		in.Version = l.last.Version
+	}
+	if slices.Equal(in.Tags, l.last.Tags) {
+		in.Tags = l.last.Tags
+	}
+	if maps.Equal(in.Metadata, l.last.Metadata) {
+		in.Metadata = l.last.Metadata
+	}
+	l.last = *in
 }
 
 // all returns the whole listing as an update.
