@@ -44,10 +44,24 @@ func (b *Backend) hint(err error) string {
 		return "etcd wants to know who is calling: set a user and a password"
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return "its database is full: nothing can be registered until there is space and the alarm is disarmed"
-	case strings.Contains(err.Error(), "handshake failed: EOF"), strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+	case noHandshake(err.Error()):
 		return "perhaps no TLS is spoken there: if that is meant, the endpoint has to begin with http://"
+	case b.owned && b.cfg.tls != nil && hungUp(err.Error()):
+		return "perhaps it wants a certificate from this side, and one that it trusts"
 	}
 	return ""
+}
+
+// hungUp reports whether a connection that was just made was ended by the other side: in
+// TLS 1.3, a server refuses certificates after the handshake, and its reason may be lost.
+func hungUp(text string) bool {
+	return strings.Contains(text, "broken pipe") || strings.Contains(text, "error reading server preface")
+}
+
+// noHandshake reports whether somebody who speaks no TLS may have been greeted with it.
+func noHandshake(text string) bool {
+	_, text, found := strings.Cut(text, "handshake failed: ")
+	return found && (strings.Contains(text, "EOF") || strings.Contains(text, "connection reset") || strings.Contains(text, "does not look like a TLS handshake"))
 }
 
 // plain returns the error of etcd that a text is about: the reason why a watch was not

@@ -125,3 +125,10 @@ func (p *proxy) cut(reset bool) {
 		_ = c.Close()
 	}
 }
+
+// count returns how many connections there are.
+func (p *proxy) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns) / 2 // each has two ends
+}

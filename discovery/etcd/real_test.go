@@ -40,8 +40,8 @@ func TestConformance(t *testing.T) {
 	server := startServer(t)
 	var slow, quick []discoverytest.Rule
 	for _, info := range discoverytest.Rules() {
-		if strings.HasPrefix(string(info.Rule), "fault-") {
-			continue
+		if strings.HasPrefix(string(info.Rule), "fault-") || info.Rule == discoverytest.WatchLeaks {
+			continue // in tests of their own
 		}
 		switch info.Rule {
 		case discoverytest.HeartbeatKeeps, discoverytest.TTLExpires, discoverytest.DeregisterGone, discoverytest.ManyInstances, discoverytest.NoNews, discoverytest.MalformedEntry:
@@ -59,6 +59,19 @@ func TestConformance(t *testing.T) {
 		t.Run(string(r), func(t *testing.T) { play(t, r) })
 	}
 	t.Run("others", func(t *testing.T) { play(t, quick...) })
+}
+
+// TestConformanceLeaks opens and closes a thousand watches, while nobody else has
+// goroutines to count.
+func TestConformanceLeaks(t *testing.T) {
+	p := newProxy(t, startServer(t).endpoint)
+	b := realBackend(t, etcd.WithEndpoints(p.endpoint()))
+	if !discoverytest.Check(t, discoverytest.WatchLeaks, realHarness(b)) {
+		t.Error("the rule was not played")
+	}
+	if n := p.count(); n != 1 {
+		t.Errorf("%d connections after it, want 1", n)
+	}
 }
 
 // TestConformanceFaults plays what can be done to a real etcd, to one of its own for each.

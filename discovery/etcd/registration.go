@@ -126,7 +126,7 @@ func (g *registration) Heartbeat(ctx context.Context, h discovery.Health) (time.
 			return 0, err
 		}
 		if !same {
-			return 0, fmt.Errorf("etcd: %s: %w meanwhile", g.key, discovery.ErrChanged)
+			return 0, fmt.Errorf("etcd: %s: %w", g.key, discovery.ErrChanged)
 		}
 	}
 	return time.Duration(seconds) * time.Second, nil
@@ -171,7 +171,7 @@ func (g *registration) Deregister(ctx context.Context) error {
 				return err
 			}
 			if !same {
-				return fmt.Errorf("etcd: %s: %w meanwhile", g.key, discovery.ErrChanged)
+				return fmt.Errorf("etcd: %s: %w", g.key, discovery.ErrChanged)
 			}
 		}
 	}

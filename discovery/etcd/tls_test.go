@@ -117,7 +117,7 @@ func TestTLS(t *testing.T) {
 		"nobody is verified":        {env: map[string]string{"ETCD_ENDPOINTS": host, "ETCDCTL_INSECURE_SKIP_TLS_VERIFY": "true", "ETCDCTL_CERT": own, "ETCDCTL_KEY": ownKey}},
 		"authorities of the system": {env: map[string]string{"ETCD_ENDPOINTS": host, "ETCDCTL_CERT": own, "ETCDCTL_KEY": ownKey}, want: "certificate signed by unknown authority"},
 		"another authority":         {env: map[string]string{"ETCD_ENDPOINTS": host, "ETCDCTL_CACERT": stranger.file, "ETCDCTL_CERT": own, "ETCDCTL_KEY": ownKey}, want: "certificate signed by unknown authority"},
-		"no certificate":            {env: map[string]string{"ETCD_ENDPOINTS": host, "ETCDCTL_CACERT": ca.file}, want: "certificate required"},
+		"no certificate":            {env: map[string]string{"ETCD_ENDPOINTS": host, "ETCDCTL_CACERT": ca.file}, want: "certificate"},
 		"a stranger's certificate":  {env: map[string]string{"ETCD_ENDPOINTS": host, "ETCDCTL_CACERT": ca.file, "ETCDCTL_CERT": other, "ETCDCTL_KEY": otherKey}, want: "certificate"},
 		"no TLS on this side":       {env: map[string]string{"ETCD_ENDPOINTS": "http://" + host}, want: "error reading server preface"},
 		"no TLS on that side":       {env: map[string]string{"ETCD_ENDPOINTS": strings.TrimPrefix(plain.endpoint, "http://")}, want: "has to begin with http://"},
