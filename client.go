@@ -4,6 +4,7 @@ package fairlead
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -57,9 +58,9 @@ func (s *Service) DialAs(name, target string, opts ...interceptors.ClientOption)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients = append(s.clients, cc)
+	if !s.keep(func() { s.clients = append(s.clients, cc) }) {
+		return nil, errors.Join(errReleased, cc.Close())
+	}
 	return cc, nil
 }
 
@@ -120,9 +121,10 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 		r.Close()
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resolvers = append(s.resolvers, named{r, name})
+	if !s.keep(func() { s.resolvers = append(s.resolvers, named{r, name}) }) {
+		r.Close()
+		return nil, errReleased
+	}
 	return client, nil
 }
 
@@ -153,8 +155,8 @@ func (s *Service) ExternalHTTPClient(name string, opts ...httpmw.ClientOption) (
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.idle = append(s.idle, client)
+	if !s.keep(func() { s.idle = append(s.idle, client) }) {
+		return nil, errReleased
+	}
 	return client, nil
 }

@@ -152,11 +152,10 @@ func (s *Service) instance(srv *server) (discovery.Instance, error) {
 	return in.Normalized()
 }
 
-// register begins to register the service's servers, which serve.
-func (s *Service) register() error {
-	d := s.config.discovery
-	registry, ok := d.catalog.(discovery.Registry)
-	if !ok || d.unregistered {
+// setUpRegistration finds out what is to be registered, and whether it can be.
+func (s *Service) setUpRegistration() error {
+	registry, ok := s.config.discovery.catalog.(discovery.Registry)
+	if !ok || s.config.discovery.unregistered {
 		return nil
 	}
 	var errs []error
@@ -165,26 +164,45 @@ func (s *Service) register() error {
 			continue
 		}
 		in, err := s.instance(srv)
+		if err == nil {
+			err = discovery.CheckRegistration(registry, s.config.discovery.namespace, in, s.registration(srv)...)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
-			continue
 		}
-		opts := []discovery.RegistrarOption{discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.health.Check), s.observeDiscovery()}
-		for _, l := range srv.limits {
-			opts = append(opts, discovery.WithServerTimeout(l.name, l.d))
-		}
-		r, err := discovery.NewRegistrar(registry, d.namespace, in, append(opts, d.register...)...)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
-			continue
-		}
-		s.metrics.CollectRegistrar(r.Status)
-		unsubscribe := s.health.Subscribe(r.Refresh)
-		s.mu.Lock()
-		s.registrars = append(s.registrars, registration{r, unsubscribe})
-		s.mu.Unlock()
+		srv.instance = &in
 	}
 	return errors.Join(errs...)
+}
+
+// registration returns the options of a server's registration. What health says is
+// damped by the checks.
+func (s *Service) registration(srv *server) []discovery.RegistrarOption {
+	opts := []discovery.RegistrarOption{
+		discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.health.Check), discovery.WithDamping(1, 1), s.observeDiscovery(),
+	}
+	for _, l := range srv.limits {
+		opts = append(opts, discovery.WithServerTimeout(l.name, l.d))
+	}
+	return append(opts, s.config.discovery.register...)
+}
+
+// register begins to register the service's servers, which serve.
+func (s *Service) register() error {
+	for _, srv := range s.servers {
+		if srv.instance == nil {
+			continue
+		}
+		r, err := discovery.NewRegistrar(s.config.discovery.catalog.(discovery.Registry), s.config.discovery.namespace, *srv.instance, s.registration(srv)...)
+		if err != nil { // which New has checked
+			return fmt.Errorf("fairlead: registering %s: %w", srv.name, err)
+		}
+		s.metrics.CollectRegistrar(r.Status)
+		s.mu.Lock()
+		s.registrars = append(s.registrars, registration{r, s.health.Subscribe(r.Refresh)})
+		s.mu.Unlock()
+	}
+	return nil
 }
 
 // registration is one server in the registry, and who tells it of a change of the
@@ -196,16 +214,19 @@ type registration struct {
 
 // Registered waits until Run has registered the service and callers can find it;
 // without a registry, until it serves. The error says what was wrong when ctx
-// ended.
+// ended, or that the service has.
 func (s *Service) Registered(ctx context.Context) error {
 	select {
-	case <-s.serving:
+	case <-s.begun:
 	case <-ctx.Done():
 		return fmt.Errorf("fairlead: Registered: not running: %w", context.Cause(ctx))
 	}
 	s.mu.Lock()
-	registrars := slices.Clone(s.registrars)
+	registrars, ended := slices.Clone(s.registrars), s.state == stateEnding
 	s.mu.Unlock()
+	if ended {
+		return errors.New("fairlead: Registered: the service has ended")
+	}
 	for _, r := range registrars {
 		if err := r.Ready(ctx); err != nil {
 			return fmt.Errorf("fairlead: Registered: %w", err)
@@ -232,15 +253,10 @@ func (srv *server) ttl() time.Duration {
 
 // deregister takes the service out of the registry. One that is away drops it by
 // itself when the time to live is over: that keeps nobody from ending.
-func (s *Service) deregister(ctx context.Context) {
-	s.mu.Lock()
-	registrars := s.registrars
-	s.registrars = nil
-	s.mu.Unlock()
+func (s *Service) deregister(ctx context.Context, registrars []registration) {
 	var wg sync.WaitGroup
 	for _, r := range registrars {
 		wg.Go(func() {
-			r.unsubscribe()
 			if err := r.Deregister(ctx); err != nil {
 				s.logger.WarnContext(ctx, "not deregistered", slog.String("instance", r.Instance().Address), slog.Any("error", err))
 			}

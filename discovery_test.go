@@ -31,7 +31,7 @@ func TestDiscoveryRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry := fairlead.WithRegistry(memory.New())
+	registry, serves := fairlead.WithRegistry(memory.New()), fairlead.WithHTTP("127.0.0.1:0")
 	for _, tc := range []struct {
 		name string
 		opts []fairlead.Option
@@ -39,6 +39,10 @@ func TestDiscoveryRefuses(t *testing.T) {
 		want string
 	}{
 		{"no registry", []fairlead.Option{fairlead.WithRegistry(nil)}, "", "WithRegistry: nil registry"},
+		{"registry of an error", []fairlead.Option{fairlead.WithRegistry((*memory.Registry)(nil))}, "", "WithRegistry: nil registry"},
+		{"metadata", []fairlead.Option{registry, serves, fairlead.WithPlaintext(), fairlead.WithInstance(discovery.Instance{Metadata: map[string]string{"": "x"}})}, "", "registering http: discovery: "},
+		{"zone", []fairlead.Option{registry, serves, fairlead.WithPlaintext(), fairlead.WithInstance(discovery.Instance{Zone: "a b"})}, "", "registering http: discovery: "},
+		{"damping", []fairlead.Option{registry, serves, fairlead.WithPlaintext(), fairlead.WithRegistration(discovery.WithDamping(0, 1))}, "", "fail after 0"},
 		{"namespace", []fairlead.Option{registry, fairlead.WithNamespace("Prod")}, "", `WithNamespace: `},
 		{"namespace of the environment", []fairlead.Option{registry}, "deployment.environment.name=../prod", "OTEL_RESOURCE_ATTRIBUTES"},
 		{"host", []fairlead.Option{registry, fairlead.WithAdvertise("a b")}, "", `WithAdvertise: "a b" is no host`},
@@ -61,6 +65,20 @@ func TestDiscoveryRefuses(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestNameThatCannotBeRegistered: what is a name for logs and metrics need not be one
+// for a registry, which is found out before anything serves.
+func TestNameThatCannotBeRegistered(t *testing.T) {
+	opts := []fairlead.Option{fairlead.WithPlaintext(), discard, fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithAdmin("")}
+	svc := mustNew(t, "-order", opts...)
+	if err := svc.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err := fairlead.New("-order", append(opts, fairlead.WithRegistry(memory.New()))...)
+	if err == nil || !strings.Contains(err.Error(), `registering http: discovery: service "-order": must be of letters`) {
+		t.Errorf("New: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -39,8 +40,9 @@ type discoveryConfig struct {
 // The default is none: targets are addresses, and nothing is registered.
 func WithRegistry(c discovery.Catalog) Option {
 	return optionFunc(func(cfg *config) {
-		if c == nil {
+		if v := reflect.ValueOf(c); c == nil || v.Kind() == reflect.Pointer && v.IsNil() { // such as one whose error was overlooked
 			cfg.errs = append(cfg.errs, errors.New("WithRegistry: nil registry"))
+			return
 		}
 		cfg.discovery.catalog = c
 	})
@@ -98,8 +100,8 @@ func WithBalancing(opts ...balancer.Option) Option {
 
 // WithRegistration adds options of the registrations. The time to live is, unless
 // they say otherwise, [discovery.DefaultTTL] or a third more than the longest time
-// limit of the servers, whichever is longer; one that is below such a limit is an
-// error of Run.
+// limit of the servers, whichever is longer; one that is not above all of them is an
+// error of New.
 func WithRegistration(opts ...discovery.RegistrarOption) Option {
 	return optionFunc(func(c *config) { c.discovery.register = append(c.discovery.register, opts...) })
 }

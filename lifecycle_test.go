@@ -30,6 +30,7 @@ import (
 	"github.com/fairlead-go/fairlead/discovery/memory"
 	"github.com/fairlead-go/fairlead/drain"
 	"github.com/fairlead-go/fairlead/health"
+	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/resilience/policies"
 )
 
@@ -221,21 +222,50 @@ func (s *streams) FullDuplexCall(ss testgrpc.TestService_FullDuplexCallServer) e
 	return ss.Context().Err()
 }
 
-// TestTimeToLive: one that is shorter than what a request may take is an error at
-// the start, and the service ends in order.
+// TestTimeToLive: one that is not longer than what a request may take is an error of
+// New, which says what it is shorter than and what can be done. The default is longer.
 func TestTimeToLive(t *testing.T) {
-	registry := memory.New()
-	svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithGRPC("127.0.0.1:0"),
-		fairlead.WithRegistry(registry), fairlead.WithDrainWait(0),
-		fairlead.WithRegistration(discovery.WithTTL(15*time.Second)))
-	err := svc.Run(t.Context())
-	for _, want := range []string{"registering grpc", "registering http", "write timeout", "22s", "15s"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Run returned %v, want %q in it", err, want)
-		}
-	}
-	if n := len(registry.Instances(discovery.Query{Namespace: discovery.DefaultNamespace, Service: "order"})); n != 0 {
-		t.Errorf("%d instances registered", n)
+	grpc, web := fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithHTTP("127.0.0.1:0")
+	for _, tc := range []struct {
+		name string
+		opts []fairlead.Option
+		ttl  time.Duration // 0: the default
+		want []string      // of the error; none if there is none
+	}{
+		{"default", []fairlead.Option{grpc, web}, 0, nil},
+		{"long requests", []fairlead.Option{grpc, web, fairlead.WithServerTimeout(time.Hour)}, 0, nil},
+		{"long bodies", []fairlead.Option{web, fairlead.WithHTTPServer(httpmw.WithReadTimeout(time.Minute), httpmw.WithIdleTimeout(10*time.Minute))}, 0, nil},
+		{"both", []fairlead.Option{grpc, web}, 15 * time.Second, []string{
+			"registering grpc: ", "TTL 15s: must be more than 20s, the server's time limit of requests (WithServerTimeout)", "raise it with WithTTL, or lower",
+			"registering http: ", "TTL 15s: must be more than 22s, the server's write timeout", "TTL 15s: must be more than 25s, the server's idle timeout"}},
+		{"gRPC", []fairlead.Option{grpc}, 20 * time.Second, []string{"registering grpc: ", "TTL 20s: must be more than 20s"}},
+		{"gRPC fits", []fairlead.Option{grpc}, 21 * time.Second, nil},
+		{"HTTP", []fairlead.Option{web}, 25 * time.Second, []string{"registering http: ", "25s, the server's idle timeout"}},
+		{"HTTP fits", []fairlead.Option{web}, 26 * time.Second, nil},
+		{"overridden", []fairlead.Option{web, fairlead.WithHTTPServer(httpmw.WithWriteTimeout(40 * time.Second))}, 30 * time.Second, []string{"more than 40s, the server's write timeout"}},
+		{"not registered", []fairlead.Option{web, fairlead.WithoutRegistration()}, 2 * time.Second, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			opts := append([]fairlead.Option{fairlead.WithPlaintext(), discard, fairlead.WithRegistry(memory.New())}, tc.opts...)
+			if tc.ttl > 0 {
+				opts = append(opts, fairlead.WithRegistration(discovery.WithTTL(tc.ttl)))
+			}
+			svc, err := fairlead.New("order", opts...)
+			if err == nil {
+				if err := svc.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if (err == nil) != (tc.want == nil) {
+				t.Fatalf("New: %v", err)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("New: %v, want %q in it", err, want)
+				}
+			}
+		})
 	}
 }
 

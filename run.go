@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/fairlead-go/fairlead/discovery"
 	"github.com/fairlead-go/fairlead/drain"
 	"github.com/fairlead-go/fairlead/httpmw"
 )
@@ -33,6 +34,8 @@ type server struct {
 	drainer *drain.Drainer
 	// limits are what the registration has to outlive.
 	limits []limit
+	// instance is what is registered of it, if anything is.
+	instance *discovery.Instance
 }
 
 // listen opens the listener of a server that is run later.
@@ -57,13 +60,18 @@ func (s *Service) listen(srv *server, addr string) error {
 // [ctxutil.ErrShutdown]. Connections are closed, telemetry is flushed. It returns
 // nil if it was asked to end and did so cleanly. A second signal ends the process
 // as usual.
+//
+// It is called once: after it, or after [Service.Close], it is an error.
 func (s *Service) Run(ctx context.Context) error {
+	if !s.advance(stateSetUp, stateStarting) {
+		return errors.New("fairlead: Run: the service was run or closed before")
+	}
 	release := func() {}
 	if !s.config.noSignals {
 		ctx, release = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	}
 	defer release()
-	failed := make(chan error, len(s.servers)+1)
+	failed := make(chan error, len(s.servers))
 	s.health.Start()
 	if s.grpcHealth != nil {
 		s.grpcHealth.AddRegistered(s.grpcServer)
@@ -77,19 +85,43 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 		})
 	}
-	if err := s.register(); err != nil {
-		failed <- fmt.Errorf("fairlead: %w", err)
-	}
-	close(s.serving)
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	err := s.register()
+	if err == nil {
+		s.advance(stateStarting, stateServing)
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
 	}
 	release()
 	err = errors.Join(err, s.stop())
 	serving.Wait()
 	return err
+}
+
+// state is where a service is in its life.
+type state uint8
+
+const (
+	stateSetUp state = iota
+	stateStarting
+	stateServing
+	stateEnding // or closed
+)
+
+// advance changes the state from one to another, and reports whether it did. Those
+// who wait for the service to serve are told when it does, or never will.
+func (s *Service) advance(from, to state) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != from {
+		return false
+	}
+	s.state = to
+	if from < stateServing && to >= stateServing {
+		close(s.begun)
+	}
+	return true
 }
 
 // deregisterTimeout bounds the wait for a registry that is away.
@@ -98,13 +130,21 @@ const deregisterTimeout = 3 * time.Second
 // stop ends the service in order.
 func (s *Service) stop() error {
 	s.logger.Info("stopping")
+	_ = s.advance(stateStarting, stateEnding) || s.advance(stateServing, stateEnding)
+	s.mu.Lock()
+	registrars := s.registrars
+	s.registrars = nil
+	s.mu.Unlock()
+	for _, r := range registrars {
+		r.unsubscribe() // that it leaves is not that it fails
+	}
 	s.health.Stop() // probers and those who watch are told
 	for _, srv := range s.servers {
 		if srv.drainer != nil {
 			srv.drainer.Leave()
 		}
 	}
-	s.leaveRegistry()
+	s.leaveRegistry(registrars)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
 	defer cancel()
 	// The admin server comes last: while the others drain, it says so.
@@ -123,15 +163,14 @@ func (s *Service) stop() error {
 		}
 	}
 	err := errors.Join(append(errs, stopAll(ctx, admin))...)
-	s.servers = nil
-	return errors.Join(err, s.Close())
+	return errors.Join(err, s.release())
 }
 
 // leaveRegistry deregisters and goes on serving until callers have noticed.
-func (s *Service) leaveRegistry() {
+func (s *Service) leaveRegistry(registrars []registration) {
 	ctx, cancel := context.WithTimeout(context.Background(), deregisterTimeout)
 	defer cancel()
-	s.deregister(ctx)
+	s.deregister(ctx, registrars)
 	if s.config.drainWait > 0 {
 		time.Sleep(s.config.drainWait)
 	}
@@ -219,13 +258,44 @@ func stopAdmin(h *http.Server) func(context.Context) error {
 	}
 }
 
-// Close releases what the service holds: listeners that were never served,
-// connections, and telemetry, which is flushed for at most five seconds. Run
-// does it at its end. Closing again does nothing.
+// Close releases what a service holds that is not run: listeners, connections, and
+// telemetry, which is flushed for at most five seconds. Run does it at its end, and
+// while it runs Close does nothing but say so: end its context. Closing again does
+// nothing.
 func (s *Service) Close() error {
+	if s.advance(stateSetUp, stateEnding) {
+		var errs []error
+		for _, srv := range slices.Backward(s.servers) {
+			errs = append(errs, srv.listener.Close())
+		}
+		return errors.Join(append(errs, s.release())...)
+	}
 	s.mu.Lock()
-	servers, clients, resolvers, idle, tel := s.servers, s.clients, s.resolvers, s.idle, s.telemetry
-	s.servers, s.clients, s.resolvers, s.idle, s.telemetry = nil, nil, nil, nil, nil
+	defer s.mu.Unlock()
+	if s.state != stateEnding {
+		return errors.New("fairlead: Close: the service runs: end the context of Run")
+	}
+	return nil
+}
+
+// errReleased is what those get who want a client of a service that has ended.
+var errReleased = errors.New("fairlead: the service has ended")
+
+// keep keeps a client until the service ends, and reports whether it has not yet.
+func (s *Service) keep(add func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.released {
+		add()
+	}
+	return !s.released
+}
+
+// release closes all that is not a server.
+func (s *Service) release() error {
+	s.mu.Lock()
+	clients, resolvers, idle := s.clients, s.resolvers, s.idle
+	s.clients, s.resolvers, s.idle, s.released = nil, nil, nil, true
 	s.mu.Unlock()
 	if s.grpcHealth != nil {
 		s.grpcHealth.Close()
@@ -234,9 +304,6 @@ func (s *Service) Close() error {
 		s.health.Close()
 	}
 	var errs []error
-	for _, srv := range slices.Backward(servers) {
-		errs = append(errs, srv.listener.Close())
-	}
 	for _, c := range clients {
 		if err := c.Close(); status.Code(err) != codes.Canceled { // closed already, by who asked for it
 			errs = append(errs, err)
@@ -254,7 +321,7 @@ func (s *Service) Close() error {
 	if s.watcher != nil {
 		errs = append(errs, s.watcher.Close())
 	}
-	if tel != nil {
+	if tel := s.telemetry; tel != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryTimeout)
 		defer cancel()
 		// A collector that is away is no reason for a service to fail.

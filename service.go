@@ -61,13 +61,15 @@ type Service struct {
 	mux        *http.ServeMux
 	servers    []*server
 
-	serving chan struct{} // closed when Run has begun to serve
+	begun chan struct{} // closed when Run serves, or never will
 
 	mu         sync.Mutex
+	state      state
 	registrars []registration // while it runs
 	clients    []io.Closer
 	resolvers  []named
 	idle       []*http.Client
+	released   bool // nobody closes another one
 }
 
 // New sets up a service called name: its metrics, logs and records, and its
@@ -80,9 +82,9 @@ func New(name string, opts ...Option) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fairlead: New: %w", err)
 	}
-	s := &Service{config: c, mux: http.NewServeMux(), serving: make(chan struct{})}
+	s := &Service{config: c, mux: http.NewServeMux(), begun: make(chan struct{})}
 	for _, step := range []func() error{
-		s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpHealth, s.setUpPolicies, s.setUpDiscovery, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin,
+		s.setUpRegistry, s.setUpTelemetry, s.setUpRecorder, s.setUpHealth, s.setUpPolicies, s.setUpDiscovery, s.setUpGRPC, s.setUpHTTP, s.setUpAdmin, s.setUpRegistration,
 	} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("fairlead: New: %w", errors.Join(err, s.Close()))
@@ -191,7 +193,7 @@ func (s *Service) setUpGRPC() error {
 	if err != nil {
 		return err
 	}
-	srv := &server{name: "grpc", drainer: drain.New(), limits: []limit{{"server timeout", s.config.serverTimeout}}}
+	srv := &server{name: "grpc", drainer: drain.New(), limits: []limit{{"time limit of requests (WithServerTimeout)", s.config.serverTimeout}}}
 	chain := []interceptors.ServerInterceptor{
 		interceptors.Record(s.recorder), interceptors.Recovery(), interceptors.Deadline(budget), interceptors.Drain(srv.drainer),
 	}
