@@ -117,6 +117,7 @@ func (p *process) start() {
 	p.t.Helper()
 	p.log = &bytes.Buffer{}
 	p.cmd = exec.Command(p.path, p.args...)
+	servers.EndWithParent(p.cmd)
 	p.cmd.Stderr = p.log
 	// It refuses to start if a variable says what a flag says.
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ETCD_") })

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/servers"
 )
 
 // Fleet starts instances, and ends those that are left when the test does.
@@ -73,8 +75,7 @@ func (f *Fleet) start(c Config) *Process {
 	p := &Process{t: f.t, config: c, cmd: exec.Command(exe), stderr: &buffer{}, exited: make(chan struct{})}
 	p.cmd.Env = append(append(os.Environ(), f.env...), childVariable+"="+string(text))
 	p.cmd.Stderr = p.stderr
-	// It ends with the tests, however these end.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	servers.EndWithParent(p.cmd)
 	stdout, err := p.cmd.StdoutPipe()
 	if err == nil {
 		err = p.cmd.Start()
