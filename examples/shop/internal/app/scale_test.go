@@ -5,6 +5,7 @@ package app_test
 import (
 	"context"
 	"net/http"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -76,6 +77,7 @@ func (b *bazaar) churning(d *report.Directory, services ...string) func() []chur
 }
 
 func TestReplacedWhileCalled(t *testing.T) {
+	t.Parallel()
 	patiently(t, func(v *verdict) {
 		registry, err := registries.Open(t.Context(), registries.Memory, t.Output())
 		if err != nil {
@@ -107,6 +109,7 @@ func TestReplacedWhileCalled(t *testing.T) {
 
 func TestKilledWhileCalled(t *testing.T) {
 	servers.Need(t, registries.Etcd)
+	t.Parallel()
 	patiently(t, func(v *verdict) {
 		registry, err := registries.Open(t.Context(), registries.Etcd, t.Output())
 		if err != nil {
@@ -115,7 +118,12 @@ func TestKilledWhileCalled(t *testing.T) {
 		defer closeRegistry(t, registry)
 		cfg := app.Config{Registry: registry.Catalog, Scale: map[string]int{app.Payment: 2, app.Inventory: 2}}
 		b := newBazaar(t, v)
-		command := children{}.command(t, b.dir, append(registry.Env, "SHOP_TEST_REGISTRY="+registries.Etcd)...)
+		var started []*exec.Cmd
+		command := func(service, peers string) *exec.Cmd {
+			env := append(registry.Env, "SHOP_TEST_REGISTRY="+registries.Etcd)
+			started = append(started, children{}.command(t, b.dir, env...)(service, peers))
+			return started[len(started)-1]
+		}
 		if b.shop, err = app.StartProcesses(t.Context(), cfg, command); err != nil {
 			t.Fatal(err)
 		}
@@ -127,10 +135,16 @@ func TestKilledWhileCalled(t *testing.T) {
 		events := end()
 
 		b.wantPlaced(got) // what was under way at one that was killed is asked for again
-		if n := churn.Count(events, churn.Killed); n < 2 {
-			v.errorf("%d instances were killed, want more", n)
+		killed := 0
+		for _, cmd := range started {
+			if cmd.ProcessState != nil && cmd.ProcessState.String() == "signal: killed" {
+				killed++
+			}
 		}
-		t.Logf("%d orders, %d instances ended, %d killed", len(got), churn.Count(events, churn.Ended), churn.Count(events, churn.Killed))
+		if n := churn.Count(events, churn.Killed); n < 2 || n != killed {
+			v.errorf("%d instances were killed, and %d processes died of it; want more, and as many", n, killed)
+		}
+		t.Logf("%d orders, %d instances ended, %d killed", len(got), churn.Count(events, churn.Ended), killed)
 	})
 }
 
