@@ -198,8 +198,10 @@ func (s *Service) register() error {
 			return fmt.Errorf("fairlead: registering %s: %w", srv.name, err)
 		}
 		s.metrics.CollectRegistrar(r.Status)
+		unsubscribe := s.health.Subscribe(r.Refresh)
+		r.Refresh() // of what has changed before that
 		s.mu.Lock()
-		s.registrars = append(s.registrars, registration{r, s.health.Subscribe(r.Refresh)})
+		s.registrars = append(s.registrars, registration{r, unsubscribe})
 		s.mu.Unlock()
 	}
 	return nil
@@ -212,9 +214,8 @@ type registration struct {
 	unsubscribe func()
 }
 
-// Registered waits until Run has registered the service and callers can find it;
-// without a registry, until it serves. The error says what was wrong when ctx
-// ended, or that the service has.
+// Registered waits until Run serves, the service is ready and, with a registry, callers
+// can find it. The error says what was wrong when ctx ended, or that the service has.
 func (s *Service) Registered(ctx context.Context) error {
 	select {
 	case <-s.begun:
@@ -226,6 +227,9 @@ func (s *Service) Registered(ctx context.Context) error {
 	s.mu.Unlock()
 	if ended {
 		return errors.New("fairlead: Registered: the service has ended")
+	}
+	if err := s.health.Ready(ctx); err != nil {
+		return fmt.Errorf("fairlead: Registered: %w", err)
 	}
 	for _, r := range registrars {
 		if err := r.Ready(ctx); err != nil {
