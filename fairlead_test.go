@@ -30,7 +30,12 @@ import (
 	"github.com/fairlead-go/fairlead"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(signaled) != "" {
+		serveUntilSignaled()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // sdk is a Telemetry whose spans are kept.
 type sdk struct {
