@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/backoff"
 	_ "google.golang.org/grpc/balancer/randomsubsetting"
 	_ "google.golang.org/grpc/balancer/ringhash"
-	_ "google.golang.org/grpc/balancer/weightedroundrobin"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
@@ -243,7 +242,6 @@ func TestGRPCsPolicies(t *testing.T) {
 	}{
 		{`{"pick_first":{"shuffleAddressList":true}}`, 1},
 		{`{"round_robin":{}}`, 4},
-		{`{"weighted_round_robin":{"blackoutPeriod":"1s","weightExpirationPeriod":"180s"}}`, 4},
 		{`{"least_request_experimental":{"choiceCount":2}}`, 4},
 		{`{"random_subsetting_experimental":{"subsetSize":2,"childPolicy":[{"round_robin":{}}]}}`, 2},
 		{`{"fairlead":{}}`, 4},
