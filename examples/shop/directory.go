@@ -33,6 +33,9 @@ func showDiscovery(out io.Writer, p *premises, events []churn.Event, s load.Snap
 	say(w, "  service\tcame\twent\tnow\n")
 	for _, l := range p.directory.Listings() {
 		say(w, "  %s\t%d\t%d\t%s\n", l.Service, l.Came, l.Went, count(l))
+		slices.SortFunc(l.Addresses, func(a, b string) int {
+			return cmp.Or(cmp.Compare(len(names[a]), len(names[b])), cmp.Compare(names[a], names[b]))
+		})
 		for _, a := range l.Addresses {
 			say(w, "  \t\t\t%s\t%s\n", cmp.Or(names[a], "?"), a)
 		}

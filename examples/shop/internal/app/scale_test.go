@@ -127,14 +127,16 @@ func TestKilledWhileCalled(t *testing.T) {
 		if b.shop, err = app.StartProcesses(t.Context(), cfg, command); err != nil {
 			t.Fatal(err)
 		}
-		defer b.close()
+		end := sync.OnceFunc(func() { b.close() })
+		defer end()
 		b.enter()
 		d := directory(t, registry.Catalog, cfg)
-		end := b.churning(d, app.Payment, app.Inventory)
+		endChurn := b.churning(d, app.Payment, app.Inventory)
 		got := b.buy(40, 4*time.Second)
-		events := end()
+		events := endChurn()
 
 		b.wantPlaced(got) // what was under way at one that was killed is asked for again
+		end()
 		killed := 0
 		for _, cmd := range started {
 			if cmd.ProcessState != nil && cmd.ProcessState.String() == "signal: killed" {
