@@ -261,7 +261,8 @@ func (s *Service) deregister(ctx context.Context, registrars []registration) {
 	var wg sync.WaitGroup
 	for _, r := range registrars {
 		wg.Go(func() {
-			if err := r.Deregister(ctx); err != nil {
+			// It has a little longer than ctx to say why it failed.
+			if err := within(registryTimeout+time.Second, "deregistering", func() error { return r.Deregister(ctx) }); err != nil {
 				s.logger.WarnContext(ctx, "not deregistered", slog.String("instance", r.Instance().Address), slog.Any("error", err))
 			}
 		})

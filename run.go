@@ -124,8 +124,21 @@ func (s *Service) advance(from, to state) bool {
 	return true
 }
 
-// deregisterTimeout bounds the wait for a registry that is away.
-const deregisterTimeout = 3 * time.Second
+// registryTimeout bounds the wait for a registry that is away.
+const registryTimeout = 3 * time.Second
+
+// within is f, for as long as limit: even what does not heed its context, as it should,
+// keeps nobody from ending.
+func within(limit time.Duration, what string, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("fairlead: %s: not over after %v", what, limit)
+	}
+}
 
 // stop ends the service in order.
 func (s *Service) stop() error {
@@ -168,7 +181,7 @@ func (s *Service) stop() error {
 
 // leaveRegistry deregisters and goes on serving until callers have noticed.
 func (s *Service) leaveRegistry(registrars []registration) {
-	ctx, cancel := context.WithTimeout(context.Background(), deregisterTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)
 	defer cancel()
 	s.deregister(ctx, registrars)
 	if s.config.drainWait > 0 {
@@ -316,10 +329,10 @@ func (s *Service) release() error {
 		r.Close()
 	}
 	if s.patrol != nil {
-		errs = append(errs, s.patrol.Close())
+		errs = append(errs, within(registryTimeout, "closing the patrol", s.patrol.Close))
 	}
 	if s.watcher != nil {
-		errs = append(errs, s.watcher.Close())
+		errs = append(errs, within(registryTimeout, "closing the watcher", s.watcher.Close))
 	}
 	if tel := s.telemetry; tel != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), telemetryTimeout)
