@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,12 +14,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	_ "google.golang.org/grpc/balancer/randomsubsetting"
-	_ "google.golang.org/grpc/balancer/ringhash"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/fairlead-go/fairlead/discovery"
@@ -210,17 +206,25 @@ func TestMonitor(t *testing.T) {
 		t.Errorf("%d balancers, want 1", n)
 	}
 	// The option wins over the configuration, which says random: turns are taken, by
-	// weights of 1 and 2.
-	turns := map[string]int{}
-	for range 300 {
-		a, err := call(t.Context(), conn)
-		if err != nil {
-			t.Fatal(err)
+	// weights of 1 and 2, so that of any three calls one is the first server's.
+	turns := 0
+	for range 100 {
+		light := 0
+		for range 3 {
+			a, err := call(t.Context(), conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a == servers[0].address {
+				light++
+			}
 		}
-		turns[a]++
+		if light == 1 {
+			turns++
+		}
 	}
-	if n := turns[servers[0].address]; n < 99 || n > 101 {
-		t.Errorf("not in turns: %v", turns)
+	if turns < 80 { // by chance, 44
+		t.Errorf("in turns %d times of 100", turns)
 	}
 	_ = conn.Close()
 	for range monitor.All() {
@@ -280,42 +284,6 @@ func TestGRPCsPolicies(t *testing.T) {
 				t.Errorf("the connection is %v", conn.GetState())
 			}
 		})
-	}
-}
-
-// TestRingHash: ring_hash takes the key of a call from a header only in a process that was
-// started with a variable of gRPC's (gRFC A76), so that the test starts itself with that.
-func TestRingHash(t *testing.T) {
-	const variable = "GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY"
-	if os.Getenv(variable) == "" {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRingHash$")
-		cmd.Env = append(os.Environ(), variable+"=true")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-		return
-	}
-	servers := []*server{serve(t, "127.0.0.1:0", nil), serve(t, "127.0.0.1:0", nil), serve(t, "127.0.0.1:0", nil)}
-	conn := dial(t, grpcbalancer.NewMonitor(nil), `{"loadBalancingConfig":[{"ring_hash_experimental":{"requestHashHeader":"x-user"}}]}`, servers...)
-	answered := map[string]bool{}
-	for user := range 50 {
-		first := ""
-		for range 3 {
-			a, err := call(metadata.AppendToOutgoingContext(t.Context(), "x-user", fmt.Sprint(user)), conn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if first == "" {
-				first = a
-			}
-			if a != first {
-				t.Errorf("user %d is answered by %s and %s", user, first, a)
-			}
-		}
-		answered[first] = true
-	}
-	if len(answered) != 3 {
-		t.Errorf("%d servers answered 50 users, want 3", len(answered))
 	}
 }
 
