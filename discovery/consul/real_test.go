@@ -52,6 +52,7 @@ func TestConformanceAgentFaults(t *testing.T) {
 	s := devAgent(t)
 	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
 		h := realHarness(t, s)
+		h.TTL = 2 * time.Second
 		h.Faults = map[discoverytest.Fault]discoverytest.Play{
 			discoverytest.Restart: func(t discoverytest.TB) func() {
 				s.kill()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -80,17 +81,27 @@ func newHTTPClient(t testing.TB) *http.Client {
 
 func port(flag string, n int) string { return fmt.Sprintf("%s=%d", flag, n) }
 
-// freePorts returns ports that nobody uses at the moment.
+// freePorts returns ports that nobody uses at the moment, below those that the system
+// gives to connections: a server that is started again has to get its own.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	var out []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
-		if err != nil {
-			t.Fatal(err)
+	for tries := 0; len(out) < n; tries++ {
+		if tries > 1000 {
+			t.Fatal("there are no free ports")
 		}
-		defer func() { _ = l.Close() }()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
+		at := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		stream, err := net.Listen("tcp", at) //nolint:noctx // it does not wait
+		if err != nil {
+			continue
+		}
+		defer func() { _ = stream.Close() }()
+		packets, err := net.ListenPacket("udp", at) //nolint:noctx // it does not wait
+		if err != nil {
+			continue
+		}
+		defer func() { _ = packets.Close() }()
+		out = append(out, stream.Addr().(*net.TCPAddr).Port)
 	}
 	return out
 }
