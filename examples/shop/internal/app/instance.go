@@ -62,9 +62,8 @@ func (e *env) start(ctx context.Context, name, id string) (*running, error) {
 	return r, nil
 }
 
-// called waits until those who ask the registry call the instance. It is registered
-// before its first health checks are through, and not called before they are. One that
-// they find unhealthy is not waited for.
+// called waits until those who ask the registry call the instance, which takes them a
+// moment longer. One that finds itself unhealthy is not waited for.
 func (r *running) called(ctx context.Context, q discovery.Query) error {
 	sub, err := r.svc.Watcher().Subscribe(q, nil)
 	if err != nil {
@@ -100,19 +99,30 @@ func (r *running) unhealthy() bool {
 // calledTimeout bounds how long callers have to notice an instance.
 const calledTimeout = 3 * time.Second
 
-// registered waits until callers can find the instance.
+// registered waits until the instance is ready, and in the registry. One that finds itself
+// unhealthy is not waited for.
 func (r *running) registered(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	found := make(chan error, 1)
 	go func() { found <- r.svc.Registered(ctx) }()
-	select {
-	case err := <-found:
-		return err
-	case <-r.done: // end says why
-		cancel()
-		<-found
-		return errUnasked
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-found:
+			return err
+		case <-r.done: // end says why
+			cancel()
+			<-found
+			return errUnasked
+		case <-again.C:
+			if r.unhealthy() {
+				cancel()
+				<-found
+				return nil
+			}
+		}
 	}
 }
 

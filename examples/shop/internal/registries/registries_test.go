@@ -164,3 +164,22 @@ func TestMemoryOutage(t *testing.T) {
 	}
 	use(t, r.Catalog)
 }
+
+// TestWhatToDo: on a machine without Consul, the error says how to get it.
+func TestWhatToDo(t *testing.T) {
+	clearEnv(t)
+	t.Setenv("CONSUL_BIN", "")
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("PATH", t.TempDir())
+	r, err := registries.Open(t.Context(), registries.Consul, t.Output())
+	if err == nil {
+		_ = r.Close()
+		t.Fatal("an agent was found where there is none")
+	}
+	for _, want := range []string{"CONSUL_HTTP_ADDR is not set", `run "make consul"`, "CONSUL_BIN"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("Open: %v, want %s in it", err, want)
+		}
+	}
+}
