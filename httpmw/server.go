@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,8 +172,8 @@ func Serve(srv *http.Server, ln net.Listener) error {
 	if !ok {
 		return errors.Join(errors.New("httpmw: Serve: not a server of NewServer"), ln.Close())
 	}
-	h.listeners.Store(ln, nil)
-	defer h.listeners.Delete(ln)
+	h.listeners.Store(&ln, nil)
+	defer h.listeners.Delete(&ln)
 	var err error
 	if h.tls {
 		err = srv.ServeTLS(ln, "", "")
@@ -224,7 +225,7 @@ func Shutdown(ctx context.Context, srv *http.Server) error {
 	}
 	h.stopping.Store(true)
 	h.listeners.Range(func(l, _ any) bool {
-		_ = l.(net.Listener).Close() // Serve says so
+		_ = (*l.(*net.Listener)).Close() // Serve says so
 		return true
 	})
 	for end := time.Now().Add(freshTime); h.fresh() && time.Now().Before(end) && ctx.Err() == nil; {
@@ -240,15 +241,17 @@ type serverHandler struct {
 	tls  bool
 
 	stopping  atomic.Bool
-	listeners sync.Map // of net.Listener
+	listeners sync.Map // of *net.Listener
 	silent    sync.Map // of net.Conn
 }
 
 // connState is the server's ConnState.
 func (h *serverHandler) connState(c net.Conn, s http.ConnState) {
-	if s == http.StateNew {
+	switch {
+	case !reflect.ValueOf(c).Comparable(): // one of a listener of the user's
+	case s == http.StateNew:
 		h.silent.Store(c, nil)
-	} else {
+	default:
 		h.silent.Delete(c)
 	}
 }

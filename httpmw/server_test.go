@@ -417,3 +417,41 @@ func TestShutdownServesWhatIsOnItsWay(t *testing.T) {
 	}
 	<-served
 }
+
+// values is a listener whose type, and that of whose connections, cannot be keys of a
+// map, as those of users may be.
+type values struct {
+	net.Listener
+	_ []string
+}
+
+type value struct {
+	net.Conn
+	_ []string
+}
+
+func (v values) Accept() (net.Conn, error) {
+	c, err := v.Listener.Accept()
+	return value{Conn: c}, err
+}
+
+func TestServesAnyListener(t *testing.T) {
+	t.Parallel()
+	srv, err := httpmw.NewServer("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "served")
+	}), httpmw.WithPlaintext())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveOn(t, srv, func(srv *http.Server, l net.Listener) error { return httpmw.Serve(srv, values{Listener: l}) })
+	if _, text := fetchText(t, newClient(t, httpmw.WithPlaintext()), "http://"+addr); text != "served" {
+		t.Errorf("answer %q", text)
+	}
+	if err := httpmw.Shutdown(t.Context(), srv); err != nil {
+		t.Error(err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		_ = c.Close()
+		t.Error("it listens after its end")
+	}
+}
