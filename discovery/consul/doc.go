@@ -88,7 +88,8 @@
 //     gone, its instances are, for Consul, failing; watchers hold them as after any loss.
 //   - An agent that cannot reach a leader may take no heartbeats for some seconds. Times to
 //     live have to be longer than an election (2 to 10 s): the default is.
-//   - Lookup asks the catalog, as watches do. The agent may know what never reached it.
+//   - Lookup asks the catalog, as watches do, and any server of it. The agent may know what
+//     never reached it.
 //   - What was registered by this package and expires is [discovery.Sweeper]'s to list; an
 //     instance that says of itself that it fails has not expired.
 //

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -108,13 +107,13 @@ func (b *Backend) tokenSource() string {
 func (b *Backend) hint(err error) string {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, kind := errors.AsType[*json.UnmarshalTypeError](err)
-	_, name := errors.AsType[*net.DNSError](err)
+	op, dialed := errors.AsType[*net.OpError](err)
 	switch {
 	case syntax, kind:
 		return b.elsewhere()
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // it has no type
 		return "it does not speak TLS: begin the address with http:// if that is meant"
-	case name, errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+	case dialed && op.Op == "dial":
 		return "the address is from " + b.cfg.source(setAddress)
 	}
 	return ""

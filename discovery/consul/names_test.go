@@ -51,7 +51,7 @@ func TestNamesAreUnambiguous(t *testing.T) {
 	}
 	names, ids := map[string]discovery.Query{}, map[string]discovery.Key{}
 	var spaces []discovery.Namespace
-	for len(names) < 50_000 {
+	for len(names) < 20_000 {
 		k := discovery.Key{Namespace: discovery.Namespace(word("ab-", 6)), Service: word("abAB-._", 6), ID: word("aA:_-@", 4)}
 		if k.Validate() != nil {
 			continue

@@ -52,7 +52,7 @@ func TestConformanceAgentFaults(t *testing.T) {
 	s := devAgent(t)
 	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
 		h := realHarness(t, s)
-		h.TTL = 2 * time.Second
+		h.TTL = 1500 * time.Millisecond
 		h.Faults = map[discoverytest.Fault]discoverytest.Play{
 			discoverytest.Restart: func(t discoverytest.TB) func() {
 				s.kill()
@@ -75,7 +75,7 @@ func TestConformanceAgentHangs(t *testing.T) {
 	s := devAgent(t)
 	discoverytest.Run(t, func(t discoverytest.TB) *discoverytest.Harness {
 		h := realHarness(t, s, consul.WithWait(time.Second))
-		h.TTL = 3 * time.Second
+		h.TTL = 2500 * time.Millisecond // three of which are longer than a second of waiting, a sixteenth and 5 s
 		h.Faults = map[discoverytest.Fault]discoverytest.Play{discoverytest.Hang: func(discoverytest.TB) func() { return s.stop() }}
 		return h
 	}, discoverytest.Only(discoverytest.FaultRule(discoverytest.Hang)))
