@@ -16,6 +16,7 @@ type damper struct {
 
 	passing bool
 	begun   bool // there was a check
+	passed  bool // … that passed
 	streak  int  // checks in a row that disagree with passing
 	falls   int  // how often passing ended, since it last lasted for the window
 	fell    time.Time
@@ -24,10 +25,11 @@ type damper struct {
 // maxPassAfter bounds how many checks have to pass.
 const maxPassAfter = 32
 
-// observe takes the result of a check. The first one counts at once.
+// observe takes the result of a check. The first one counts at once, and so does the
+// first that passes: what begins is not flapping.
 func (d *damper) observe(now time.Time, ok bool) (passing bool) {
-	if !d.begun {
-		d.begun, d.passing = true, ok
+	if !d.begun || ok && !d.passed {
+		d.begun, d.passing, d.passed, d.streak = true, ok, d.passed || ok, 0
 		return ok
 	}
 	if ok == d.passing {

@@ -33,19 +33,32 @@ func TestHealthGatesHeartbeats(t *testing.T) {
 			}
 		}
 		is(discovery.HealthFailing) // before it ever passed
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Ready(ctx); !errors.Is(err, sick) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Ready: %v", err)
+		}
 		if st := r.Status(); !errors.Is(st.HealthErr, sick) {
 			t.Errorf("status %+v", st)
 		}
+		ready := make(chan error, 1)
+		go func() { ready <- r.Ready(t.Context()) }()
 		set(nil)
 		time.Sleep(5 * time.Second)
-		is(discovery.HealthFailing) // once is not enough
-		time.Sleep(time.Second)     // but it is asked again soon
-		is(discovery.HealthPassing)
+		is(discovery.HealthPassing) // at once: it is the first time
+		if err := <-ready; err != nil {
+			t.Error(err)
+		}
 		set(sick)
 		r.Refresh()
-		is(discovery.HealthPassing)
-		time.Sleep(time.Second)
+		is(discovery.HealthPassing) // once is not enough
+		time.Sleep(time.Second)     // but it is asked again soon
 		is(discovery.HealthFailing)
+		set(nil)
+		r.Refresh()
+		is(discovery.HealthFailing)
+		time.Sleep(time.Second)
+		is(discovery.HealthPassing)
 	})
 }
 

@@ -125,8 +125,8 @@ func (r *Registrar) Status() RegistrarStatus {
 	return r.status
 }
 
-// Ready waits until callers can find the instance. The error names what was wrong when
-// ctx ended.
+// Ready waits until callers can find the instance: it was read back, and reports that it
+// passes. The error names what was wrong when ctx ended.
 func (r *Registrar) Ready(ctx context.Context) error {
 	for {
 		r.mu.Lock()
@@ -134,14 +134,16 @@ func (r *Registrar) Ready(ctx context.Context) error {
 		r.mu.Unlock()
 		switch st.State {
 		case StateVisible:
-			return nil
+			if st.Health == HealthPassing {
+				return nil
+			}
 		case StateStopped:
 			return fmt.Errorf("discovery: %s: %w", r.instance.Key(), ErrClosed)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("discovery: %s is %s, and not visible: %w", r.instance.Key(), st.State, context.Cause(ctx)), st.Err)
+			return errors.Join(fmt.Errorf("discovery: %s is %s, reports %s, and is not found: %w", r.instance.Key(), st.State, st.Health, context.Cause(ctx)), st.Err, st.HealthErr)
 		}
 	}
 }
@@ -246,6 +248,17 @@ func (r *Registrar) move(to State, err error, next time.Duration) {
 	e := StateChange{r.instance.Key(), from, to, err, r.status.Failures, next, r.ttl}
 	r.mu.Unlock()
 	tell(r.cfg.observer.StateChanged, e)
+}
+
+// reported notes what the registry was told of the health.
+func (r *Registrar) reported(h Health) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.status.Health != h {
+		r.status.Health = h
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
 }
 
 func (r *Registrar) note(f func(*RegistrarStatus)) {

@@ -53,6 +53,7 @@ func (r *Registrar) put(ctx context.Context, ttl time.Duration) error {
 	})
 	if err == nil {
 		r.beaten(start)
+		r.reported(health)
 		r.note(func(s *RegistrarStatus) { s.Registrations++ })
 	}
 	return err
@@ -228,6 +229,7 @@ func (r *Registrar) beat(ctx context.Context) error {
 	r.tuner.observe(took, r.interval())
 	if err == nil {
 		r.beaten(start)
+		r.reported(health)
 		r.note(func(s *RegistrarStatus) { s.Heartbeats++; s.LastHeartbeat = start })
 	}
 	st := r.Status()
@@ -242,6 +244,6 @@ func (r *Registrar) health(ctx context.Context) Health {
 	if r.damper.observe(time.Now(), err == nil) {
 		h = HealthPassing
 	}
-	r.note(func(s *RegistrarStatus) { s.Health, s.HealthErr = h, err })
+	r.note(func(s *RegistrarStatus) { s.HealthErr = err })
 	return h
 }

@@ -125,8 +125,10 @@ func WithHealthTimeout(d time.Duration) RegistrarOption {
 // WithDamping sets how many checks in a row have to fail until the instance is
 // reported as failing, and to pass until it is reported as passing again. The latter
 // doubles with each time that it fails within ten times to live of the last, so that a
-// check that goes up and down all the time ends as failing. A check that disagrees with what was reported is repeated after a fifteenth of the
-// time to live. The defaults are [DefaultFailAfter] and [DefaultPassAfter].
+// check that goes up and down all the time ends as failing. The very first check counts
+// at once, and so does the first that passes. A check that disagrees with what was
+// reported is repeated after a fifteenth of the time to live. The defaults are
+// [DefaultFailAfter] and [DefaultPassAfter].
 func WithDamping(failAfter, passAfter int) RegistrarOption {
 	return registrarOption(func(c *registrarConfig) { c.failAfter, c.passAfter = failAfter, passAfter })
 }

@@ -455,3 +455,27 @@ func TestServesAnyListener(t *testing.T) {
 		t.Error("it listens after its end")
 	}
 }
+
+// TestShutdownWithIdleConnections: connections that were made for a request which went
+// over another one do not hold up the end.
+func TestShutdownWithIdleConnections(t *testing.T) {
+	t.Parallel()
+	srv, err := httpmw.NewServer("127.0.0.1:0", protoHandler(), httpmw.WithPlaintext())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveOn(t, srv, httpmw.Serve)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = fetchText(t, newClient(t, httpmw.WithPlaintext()), "http://"+addr) // both are accepted
+	start := time.Now()
+	if err := httpmw.Shutdown(t.Context(), srv); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
