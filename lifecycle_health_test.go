@@ -204,6 +204,14 @@ func TestSaysThatItLeaves(t *testing.T) {
 		}
 		get(t, client, url+"/livez", http.StatusOK)
 	}
+	if resp, err := client.Get(web + "/livez"); err != nil {
+		t.Error(err)
+	} else {
+		if !resp.Close {
+			t.Error("callers keep their connections")
+		}
+		_ = resp.Body.Close()
+	}
 	if took := time.Since(began); took > wait {
 		t.Skipf("the machine stood still for %v", took)
 	}

@@ -300,3 +300,69 @@ func TestEndOfStreams(t *testing.T) {
 		}
 	}
 }
+
+// TestBlockedInTheConnection: a handler that waits for a caller who reads nothing
+// notices neither the notice nor its context. It ends with its connection, in time, and
+// does not count as stuck.
+func TestBlockedInTheConnection(t *testing.T) {
+	t.Parallel()
+	svc := mustNew(t, "feed", fairlead.WithPlaintext(), discard, fairlead.WithAdmin(""), fairlead.WithoutSignals(),
+		fairlead.WithGRPC("127.0.0.1:0"), fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithDrainTimeout(500*time.Millisecond))
+	f := &flood{full: make(chan struct{}, 2)}
+	testgrpc.RegisterTestServiceServer(svc.GRPC(), f)
+	svc.HTTP().HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		f.send(func(p []byte) error { _, err := w.Write(p); return err })
+	})
+	stop := run(t, svc)
+	conn, err := net.Dial("tcp", svc.Addr("http"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	caller := mustNew(t, "caller", fairlead.WithPlaintext(), discard, fairlead.WithAdmin(""))
+	defer caller.Close()
+	cc, err := caller.Dial("passthrough:///" + svc.Addr("grpc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testgrpc.NewTestServiceClient(cc).StreamingOutputCall(t.Context(), &testgrpc.StreamingOutputCallRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	<-f.full
+	<-f.full
+	if err := stop(); err == nil || strings.Count(err.Error(), "1 requests were cut") != 2 {
+		t.Errorf("Run returned %v", err)
+	}
+	for _, protocol := range []string{"grpc", "http"} {
+		if got := gathered(t, svc, "fairlead_drain_requests_total", protocol); got != "killed 1" {
+			t.Errorf("%s: counted %q, want killed 1", protocol, got)
+		}
+	}
+}
+
+// flood sends until nobody takes any more.
+type flood struct {
+	testgrpc.UnimplementedTestServiceServer
+	full chan struct{} // gets one when a message has not gone out for some time
+}
+
+func (f *flood) send(one func([]byte) error) {
+	blocked := time.AfterFunc(time.Minute, func() { f.full <- struct{}{} })
+	defer blocked.Stop()
+	for {
+		blocked.Reset(200 * time.Millisecond)
+		if one(make([]byte, 1<<16)) != nil {
+			return
+		}
+	}
+}
+
+func (f *flood) StreamingOutputCall(_ *testgrpc.StreamingOutputCallRequest, ss testgrpc.TestService_StreamingOutputCallServer) error {
+	f.send(func(p []byte) error {
+		return ss.Send(&testgrpc.StreamingOutputCallResponse{Payload: &testgrpc.Payload{Body: p}})
+	})
+	return ss.Context().Err()
+}
