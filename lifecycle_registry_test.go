@@ -201,7 +201,7 @@ func TestRegistryComesLate(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := svc.Registered(ctx)
-	if !errors.Is(err, memory.ErrAway) || !strings.Contains(fmt.Sprint(err), "is not visible") && !strings.Contains(fmt.Sprint(err), "not visible") {
+	if !errors.Is(err, memory.ErrAway) || !strings.Contains(fmt.Sprint(err), "is not found") {
 		t.Errorf("Registered: %v", err)
 	}
 	caller := mustNew(t, "caller", fairlead.WithPlaintext(), discard, fairlead.WithAdmin(""), fairlead.WithRegistry(registry),
