@@ -366,3 +366,27 @@ func (f *flood) StreamingOutputCall(_ *testgrpc.StreamingOutputCallRequest, ss t
 	})
 	return ss.Context().Err()
 }
+
+// TestSilentConnections: HTTP connections over which nothing has come, such as those
+// that callers make in advance, do not hold up the end.
+func TestSilentConnections(t *testing.T) {
+	t.Parallel()
+	svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithoutSignals(), fairlead.WithHTTP("127.0.0.1:0"))
+	stop := run(t, svc)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, protocol := range []string{"http", "admin"} {
+		conn, err := net.Dial("tcp", svc.Addr(protocol))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		get(t, client, "http://"+svc.Addr(protocol)+"/livez", http.StatusOK) // it is accepted
+	}
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+}

@@ -154,7 +154,7 @@ func (s *Service) stopHTTP(srv *server, h *http.Server) func(context.Context) er
 // stopAdmin ends the admin server. A scrape that takes longer is cut.
 func stopAdmin(h *http.Server) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if h.Shutdown(ctx) != nil {
+		if httpmw.Shutdown(ctx, h) != nil {
 			return h.Close()
 		}
 		return nil
