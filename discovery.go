@@ -257,7 +257,9 @@ func (srv *server) ttl() time.Duration {
 
 // deregister takes the service out of the registry. One that is away drops it by
 // itself when the time to live is over: that keeps nobody from ending.
-func (s *Service) deregister(ctx context.Context, registrars []registration) {
+func (s *Service) deregister(registrars []registration) {
+	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)
+	defer cancel()
 	var wg sync.WaitGroup
 	for _, r := range registrars {
 		wg.Go(func() {

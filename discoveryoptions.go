@@ -127,7 +127,7 @@ func WithPatrol(opts ...discovery.PatrolOption) Option {
 // it has said that it is not ready and is no longer in the registry, so that
 // nobody calls it when it stops. The default is [DefaultDrainWait] with a registry,
 // and none without. Behind a load balancer, it should be as long as that takes to
-// see a failing probe.
+// see a failing probe. A service without servers does not wait.
 func WithDrainWait(d time.Duration) Option {
 	return optionFunc(func(c *config) {
 		c.drainWait = d

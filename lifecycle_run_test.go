@@ -124,6 +124,20 @@ func TestEndedBeforeTheBeginning(t *testing.T) {
 	}
 }
 
+// TestEndWithoutServers: what nobody calls does not wait until callers have noticed.
+func TestEndWithoutServers(t *testing.T) {
+	t.Parallel()
+	svc := mustNew(t, "worker", discard, fairlead.WithoutSignals(), fairlead.WithRegistry(memory.New()))
+	stop := registered(t, svc)
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > fairlead.DefaultDrainWait {
+		t.Errorf("the end took %v", took)
+	}
+}
+
 // TestServerFails: when one server of a service fails, the others drain, and Run says
 // what failed.
 func TestServerFails(t *testing.T) {

@@ -42,14 +42,6 @@ func (s *Service) stop() error {
 		r.unsubscribe() // that it leaves is not that it fails
 	}
 	s.health.Stop() // probers and those who watch are told
-	for _, srv := range s.servers {
-		if srv.drainer != nil {
-			srv.drainer.Leave()
-		}
-	}
-	s.leaveRegistry(registrars)
-	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
-	defer cancel()
 	// The admin server comes last: while the others drain, it says so.
 	var public, admin []*server
 	for _, srv := range s.servers {
@@ -57,8 +49,15 @@ func (s *Service) stop() error {
 			admin = append(admin, srv)
 		} else {
 			public = append(public, srv)
+			srv.drainer.Leave()
 		}
 	}
+	s.deregister(registrars)
+	if len(public) > 0 {
+		time.Sleep(s.config.drainWait) // until callers have noticed
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.drainTimeout)
+	defer cancel()
 	errs := []error{stopAll(ctx, public)}
 	for _, finish := range s.config.drains {
 		if err := finish(ctx); err != nil {
@@ -67,16 +66,6 @@ func (s *Service) stop() error {
 	}
 	err := errors.Join(append(errs, stopAll(ctx, admin))...)
 	return errors.Join(err, s.release())
-}
-
-// leaveRegistry deregisters and goes on serving until callers have noticed.
-func (s *Service) leaveRegistry(registrars []registration) {
-	ctx, cancel := context.WithTimeout(context.Background(), registryTimeout)
-	defer cancel()
-	s.deregister(ctx, registrars)
-	if s.config.drainWait > 0 {
-		time.Sleep(s.config.drainWait)
-	}
 }
 
 // stopAll stops servers side by side.
