@@ -103,13 +103,7 @@ func (c Config) withDefaults() Config {
 
 // Watching returns how the services, and others who call them, watch the registry.
 func (c Config) Watching() []discovery.WatcherOption {
-	opts := []discovery.WatcherOption{discovery.WithBackoff(minBackoff, maxBackoff), discovery.WithConfirmTime(confirmTime)}
-	if len(c.Scale) > 0 {
-		// That instances go one after the other is on purpose here, and no sign of a
-		// registry that is wrong.
-		opts = append(opts, discovery.WithoutChurnBrake())
-	}
-	return opts
+	return []discovery.WatcherOption{discovery.WithBackoff(minBackoff, maxBackoff), discovery.WithConfirmTime(confirmTime)}
 }
 
 func (c Config) gatewayAddr() string {
