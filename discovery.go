@@ -165,7 +165,7 @@ func (s *Service) setUpRegistration() error {
 		}
 		in, err := s.instance(srv)
 		if err == nil {
-			err = discovery.CheckRegistration(registry, s.config.discovery.namespace, in, s.registration(srv)...)
+			err = discovery.CheckRegistration(registry, s.config.discovery.namespace, in, s.registrarOptions(srv)...)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("registering %s: %w", srv.name, err))
@@ -175,9 +175,9 @@ func (s *Service) setUpRegistration() error {
 	return errors.Join(errs...)
 }
 
-// registration returns the options of a server's registration. What health says is
+// registrarOptions returns those of a server's registration. What health says is
 // damped by the checks.
-func (s *Service) registration(srv *server) []discovery.RegistrarOption {
+func (s *Service) registrarOptions(srv *server) []discovery.RegistrarOption {
 	opts := []discovery.RegistrarOption{
 		discovery.WithTTL(srv.ttl()), discovery.WithHealth(s.health.Check), discovery.WithDamping(1, 1), s.observeDiscovery(),
 	}
@@ -193,7 +193,7 @@ func (s *Service) register() error {
 		if srv.instance == nil {
 			continue
 		}
-		r, err := discovery.NewRegistrar(s.config.discovery.catalog.(discovery.Registry), s.config.discovery.namespace, *srv.instance, s.registration(srv)...)
+		r, err := discovery.NewRegistrar(s.config.discovery.catalog.(discovery.Registry), s.config.discovery.namespace, *srv.instance, s.registrarOptions(srv)...)
 		if err != nil { // which New has checked
 			return fmt.Errorf("fairlead: registering %s: %w", srv.name, err)
 		}

@@ -104,7 +104,6 @@ func TestRegistryAway(t *testing.T) {
 		{"hangs at the end", func(r *memory.Registry, _ *deaf) discovery.Catalog { return r }, func(r *memory.Registry, _ *deaf) { r.Faults().Hang(true) }, 4 * time.Second, "not deregistered", ""},
 		{"slow", func(r *memory.Registry, _ *deaf) discovery.Catalog { r.Faults().Slow(400 * time.Millisecond); return r }, nil, 4 * time.Second, "", ""},
 		{"deaf", func(_ *memory.Registry, d *deaf) discovery.Catalog { return d }, nil, 8 * time.Second, "not deregistered", "closing the watcher: not over after 3s"},
-		{"deaf to registration", func(_ *memory.Registry, d *deaf) discovery.Catalog { d.only.Store(new("Register")); return d }, nil, 5 * time.Second, "not deregistered", ""},
 		{"deaf to watches", func(_ *memory.Registry, d *deaf) discovery.Catalog { d.only.Store(new("Next")); return d }, nil, 4 * time.Second, "", "closing the watcher: not over after 3s"},
 		{"deaf at the end", func(_ *memory.Registry, d *deaf) discovery.Catalog { d.only.Store(new("")); return d },
 			func(_ *memory.Registry, d *deaf) { d.only.Store(nil) }, 5 * time.Second, "not deregistered", ""},

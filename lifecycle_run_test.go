@@ -109,7 +109,7 @@ func TestCloseAtAnyTime(t *testing.T) {
 // TestEndedBeforeTheBeginning: a service that was asked to end before it began, ends.
 func TestEndedBeforeTheBeginning(t *testing.T) {
 	t.Parallel()
-	for range 20 {
+	for range 5 {
 		svc := mustNew(t, "order", fairlead.WithPlaintext(), discard, fairlead.WithHTTP("127.0.0.1:0"), fairlead.WithGRPC("127.0.0.1:0"),
 			fairlead.WithRegistry(memory.New()), fairlead.WithDrainWait(0))
 		ctx, cancel := context.WithCancel(t.Context())
