@@ -245,14 +245,18 @@ type limit struct {
 	d    time.Duration
 }
 
+// maxDefaultTTL is the longest time to live that nobody asked for: an instance that
+// was killed is listed for as long.
+const maxDefaultTTL = 2 * time.Minute
+
 // ttl is how long the registry lists a server that has gone without a word: no
-// shorter than what a request can take there.
+// shorter than what a request can take there, unless that is too long.
 func (srv *server) ttl() time.Duration {
 	ttl := discovery.DefaultTTL
 	for _, l := range srv.limits {
 		ttl = max(ttl, (l.d*4/3 + time.Second).Truncate(time.Second))
 	}
-	return ttl
+	return min(ttl, maxDefaultTTL)
 }
 
 // deregister takes the service out of the registry. One that is away drops it by

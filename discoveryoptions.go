@@ -100,8 +100,8 @@ func WithBalancing(opts ...balancer.Option) Option {
 
 // WithRegistration adds options of the registrations. The time to live is, unless
 // they say otherwise, [discovery.DefaultTTL] or a third more than the longest time
-// limit of the servers, whichever is longer; one that is not above all of them is an
-// error of New.
+// limit of the servers, whichever is longer, but two minutes at the most; one that is
+// not above all of those limits is an error of New.
 func WithRegistration(opts ...discovery.RegistrarOption) Option {
 	return optionFunc(func(c *config) { c.discovery.register = append(c.discovery.register, opts...) })
 }

@@ -233,8 +233,10 @@ func TestTimeToLive(t *testing.T) {
 		want []string      // of the error; none if there is none
 	}{
 		{"default", []fairlead.Option{grpc, web}, 0, nil},
-		{"long requests", []fairlead.Option{grpc, web, fairlead.WithServerTimeout(time.Hour)}, 0, nil},
-		{"long bodies", []fairlead.Option{web, fairlead.WithHTTPServer(httpmw.WithReadTimeout(time.Minute), httpmw.WithIdleTimeout(10*time.Minute))}, 0, nil},
+		{"long requests", []fairlead.Option{grpc, web, fairlead.WithServerTimeout(time.Minute)}, 0, nil},
+		{"long bodies", []fairlead.Option{web, fairlead.WithHTTPServer(httpmw.WithReadTimeout(time.Minute), httpmw.WithIdleTimeout(90*time.Second))}, 0, nil},
+		{"too long to be guessed", []fairlead.Option{grpc, fairlead.WithServerTimeout(time.Hour)}, 0, []string{"TTL 2m0s: must be more than 1h0m0s", "raise it with WithTTL"}},
+		{"as long as it is said", []fairlead.Option{grpc, fairlead.WithServerTimeout(time.Hour)}, 2 * time.Hour, nil},
 		{"both", []fairlead.Option{grpc, web}, 15 * time.Second, []string{
 			"registering grpc: ", "TTL 15s: must be more than 20s, the server's time limit of requests (WithServerTimeout)", "raise it with WithTTL, or lower",
 			"registering http: ", "TTL 15s: must be more than 22s, the server's write timeout", "TTL 15s: must be more than 25s, the server's idle timeout"}},

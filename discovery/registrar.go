@@ -213,6 +213,7 @@ func (r *Registrar) leave(ctx context.Context) {
 	})
 	if err == nil {
 		r.left = true
+		r.reported(HealthLeaving)
 		sleep(ctx, r.cfg.leaveTime, nil)
 	}
 }

@@ -141,7 +141,7 @@ func (d *discoveries) collect(v values) {
 		st := status()
 		service := d.services.Value(st.Instance.Service)
 		of(v, d.registration, st.State, discovery.State.String, registrationStates, service)
-		v.add(d.healthy, one(st.Health == discovery.HealthPassing), service)
+		v.add(d.healthy, one(st.Health == discovery.HealthPassing && st.State != discovery.StateStopped), service)
 		v.add(d.registrationFailures, float64(st.Failures), service)
 		if st.TTL > 0 {
 			v.set(d.ttl, st.TTL.Seconds(), less, service)
