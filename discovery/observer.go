@@ -2,7 +2,11 @@
 
 package discovery
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
+)
 
 // Observer is told what watchers, registrars, patrols and sweeps do. Every function is
 // optional.
@@ -97,15 +101,15 @@ type TTLChange struct {
 func Observers(obs ...Observer) Observer {
 	var out Observer
 	for _, o := range obs {
-		out.Delivered = both(out.Delivered, o.Delivered)
-		out.WatchFailed = both(out.WatchFailed, o.WatchFailed)
-		out.Skipped = both(out.Skipped, o.Skipped)
-		out.StateChanged = both(out.StateChanged, o.StateChanged)
-		out.HeartbeatDone = both(out.HeartbeatDone, o.HeartbeatDone)
-		out.TTLChanged = both(out.TTLChanged, o.TTLChanged)
-		out.FindingChanged = both(out.FindingChanged, o.FindingChanged)
-		out.PatrolDone = both(out.PatrolDone, o.PatrolDone)
-		out.SweepDone = both(out.SweepDone, o.SweepDone)
+		out.Delivered = observe.Both(out.Delivered, o.Delivered)
+		out.WatchFailed = observe.Both(out.WatchFailed, o.WatchFailed)
+		out.Skipped = observe.Both(out.Skipped, o.Skipped)
+		out.StateChanged = observe.Both(out.StateChanged, o.StateChanged)
+		out.HeartbeatDone = observe.Both(out.HeartbeatDone, o.HeartbeatDone)
+		out.TTLChanged = observe.Both(out.TTLChanged, o.TTLChanged)
+		out.FindingChanged = observe.Both(out.FindingChanged, o.FindingChanged)
+		out.PatrolDone = observe.Both(out.PatrolDone, o.PatrolDone)
+		out.SweepDone = observe.Both(out.SweepDone, o.SweepDone)
 		switch a, b := out.StoreFailed, o.StoreFailed; {
 		case a == nil:
 			out.StoreFailed = b
@@ -114,24 +118,6 @@ func Observers(obs ...Observer) Observer {
 		}
 	}
 	return out
-}
-
-func both[E any](a, b func(E)) func(E) {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	default:
-		return func(e E) { a(e); b(e) }
-	}
-}
-
-// tell calls an observer's function, if there is one.
-func tell[E any](f func(E), e E) {
-	if f != nil {
-		f(e)
-	}
 }
 
 // State is the state of a registration.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Patrol looks after the servers of a registry, on a goroutine of its own: it asks for
@@ -157,9 +159,9 @@ func (p *Patrol) round(ctx context.Context) {
 	r.Findings = p.listed()
 	p.note(now, r)
 	for _, c := range changes {
-		tell(p.cfg.observer.FindingChanged, c)
+		observe.Tell(p.cfg.observer.FindingChanged, c)
 	}
-	tell(p.cfg.observer.PatrolDone, r)
+	observe.Tell(p.cfg.observer.PatrolDone, r)
 }
 
 func (p *Patrol) note(now time.Time, r PatrolRound) {

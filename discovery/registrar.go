@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Registrar keeps one instance registered, on a goroutine of its own, until it is told
@@ -248,7 +250,7 @@ func (r *Registrar) move(to State, err error, next time.Duration) {
 	r.changed = make(chan struct{})
 	e := StateChange{r.instance.Key(), from, to, err, r.status.Failures, next, r.ttl}
 	r.mu.Unlock()
-	tell(r.cfg.observer.StateChanged, e)
+	observe.Tell(r.cfg.observer.StateChanged, e)
 }
 
 // reported notes what the registry was told of the health.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // run registers, and sends heartbeats until the registration is lost, for ever.
@@ -72,7 +74,7 @@ func (r *Registrar) granted(ttl time.Duration, reason string) {
 	from := r.ttl
 	r.ttl = ttl
 	r.note(func(s *RegistrarStatus) { s.TTL = ttl })
-	tell(r.cfg.observer.TTLChanged, TTLChange{r.instance.Key(), from, ttl, reason})
+	observe.Tell(r.cfg.observer.TTLChanged, TTLChange{r.instance.Key(), from, ttl, reason})
 }
 
 // rest waits after a registration that failed, or did not last.
@@ -233,7 +235,7 @@ func (r *Registrar) beat(ctx context.Context) error {
 		r.note(func(s *RegistrarStatus) { s.Heartbeats++; s.LastHeartbeat = start })
 	}
 	st := r.Status()
-	tell(r.cfg.observer.HeartbeatDone, Heartbeat{r.instance.Key(), health, st.HealthErr, took, err})
+	observe.Tell(r.cfg.observer.HeartbeatDone, Heartbeat{r.instance.Key(), health, st.HealthErr, took, err})
 	return err
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // service is one service that is watched, on one goroutine.
@@ -219,7 +221,7 @@ func (s *service) failed(now time.Time, err error) {
 	s.keeper.fail(now, err)
 	s.publish()
 	wait := s.watcher.cfg.pace.after(failures)
-	tell(s.watcher.cfg.observer.WatchFailed, WatchFailure{s.q, err, failures, wait})
+	observe.Tell(s.watcher.cfg.observer.WatchFailed, WatchFailure{s.q, err, failures, wait})
 	earliestRetry := now.Add(min(wait, s.watcher.cfg.pace.base))
 	retry := now.Add(wait)
 	for s.ctx.Err() == nil {
@@ -270,7 +272,7 @@ func (s *service) skip(m Malformed) {
 	}
 	s.seen[m.Key] = struct{}{}
 	s.skipped.Add(1)
-	tell(s.watcher.cfg.observer.Skipped, Skipped{s.q, m})
+	observe.Tell(s.watcher.cfg.observer.Skipped, Skipped{s.q, m})
 }
 
 // load begins with what is stored, unless more is known.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Sweep looks through the key space of a namespace for what should not be there, says
@@ -113,7 +115,7 @@ func (s *Sweep) Pass(ctx context.Context) (SweepReport, error) {
 	s.mu.Lock()
 	s.last = report
 	s.mu.Unlock()
-	tell(s.cfg.observer.SweepDone, report)
+	observe.Tell(s.cfg.observer.SweepDone, report)
 	return report, report.Err
 }
 

@@ -2,7 +2,11 @@
 
 package health
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
+)
 
 // Observer is told what a set finds. Every function is optional.
 //
@@ -47,27 +51,9 @@ type StatusChange struct {
 func Observers(obs ...Observer) Observer {
 	var out Observer
 	for _, o := range obs {
-		out.Ran = both(out.Ran, o.Ran)
-		out.Changed = both(out.Changed, o.Changed)
-		out.StatusChanged = both(out.StatusChanged, o.StatusChanged)
+		out.Ran = observe.Both(out.Ran, o.Ran)
+		out.Changed = observe.Both(out.Changed, o.Changed)
+		out.StatusChanged = observe.Both(out.StatusChanged, o.StatusChanged)
 	}
 	return out
-}
-
-func both[E any](a, b func(E)) func(E) {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	default:
-		return func(e E) { a(e); b(e) }
-	}
-}
-
-// tell calls an observer's function, if there is one.
-func tell[E any](f func(E), e E) {
-	if f != nil {
-		f(e)
-	}
 }

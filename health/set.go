@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Set is the checks of one process, and whether it wants requests. Each check runs on a
@@ -164,7 +166,7 @@ func (s *Set) noted(c *check, before, now Result) {
 	if c.removed.Load() {
 		return
 	}
-	tell(s.observer.Ran, now)
+	observe.Tell(s.observer.Ran, now)
 	if before.State == now.State && before.Passing == now.Passing {
 		return
 	}
@@ -175,7 +177,7 @@ func (s *Set) noted(c *check, before, now Result) {
 	if !before.At.IsZero() {
 		e.Lasted = now.At.Sub(before.Since)
 	}
-	tell(s.observer.Changed, e)
+	observe.Tell(s.observer.Changed, e)
 	s.tell(before.Passing != now.Passing)
 }
 

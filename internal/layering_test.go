@@ -48,9 +48,9 @@ var layers = []layer{
 	{"./resilience/ratelimit/redislimit", list("./resilience", "./resilience/ratelimit", "github.com/redis/go-redis/v9/...", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "the shared limit: a policy that knows its Redis client, and nothing else of the outside"},
 	{"./resilience/policylog", list("./resilience", "./ctxutil"), list(noSDK, noGRPC, noPrometheus), "lines about policies: apart from logging, which would link what policies are made of, and from policies, which write none"},
 	{"./resilience/policyfile", list("./resilience/...", "golang.org/x/time/...", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "the only place that reads YAML: whoever configures policies in code must not link it"},
-	{"./resilience/...", list("./resilience/...", "./ctxutil", "github.com/sony/gobreaker/v2", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "policies are pure: no transport, so that one retry serves both, and no back end, so that they tell observers"},
+	{"./resilience/...", list("./resilience/...", "./ctxutil", "./internal/observe", "github.com/sony/gobreaker/v2", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "policies are pure: no transport, so that one retry serves both, and no back end, so that they tell observers"},
 	{"./health/grpchealth", list(grpcAPI, "./health"), noSDK, "the bridge to gRPC's health service, apart so that health is free of it"},
-	{"./health", list("./ctxutil"), list(noSDK, noGRPC, noPrometheus), "a check is a function; who serves it is somebody else's matter"},
+	{"./health", list("./ctxutil", "./internal/observe"), list(noSDK, noGRPC, noPrometheus), "a check is a function; who serves it is somebody else's matter"},
 
 	{"./drain", list("./ctxutil"), list(noSDK, noGRPC, noPrometheus), "counting what is in flight is the same for gRPC and HTTP"},
 
@@ -61,7 +61,7 @@ var layers = []layer{
 	{"./httpmw", list(otelAPI, "./record", "./ctxutil", "./drain", "./logging", "./metrics", "./resilience/...", "./internal/scope", "./internal/semconv", "./internal/respwriter"),
 		list(noSDK, noGRPC), "adapters of net/http: whoever has no gRPC must not link it"},
 
-	{"./discovery/grpcresolver", list(grpcAPI, "./discovery", "./ctxutil"), noSDK, "the bridge to gRPC, apart so that discovery is free of it"},
+	{"./discovery/grpcresolver", list(grpcAPI, "./discovery", "./ctxutil", "./internal/observe"), noSDK, "the bridge to gRPC, apart so that discovery is free of it"},
 	{"./discovery/grpcbalancer", list(grpcAPI, "./discovery", "./discovery/balancer", "./discovery/grpcresolver"), noSDK, "as for the resolver: choosing itself is balancer's, which HTTP shares"},
 	{"./discovery/consul/internal/...", list("..."), nil, "a registry for its tests"},
 	{"./discovery/consul", list("./discovery", "./ctxutil", "./health", "github.com/hashicorp/consul/api/..."), noGRPC, "a back end knows its client and the interfaces"},
@@ -70,7 +70,7 @@ var layers = []layer{
 		"as for Consul; its client is gRPC's, whose connections and calls have to be told how to fail, and logs through zap, which has to be told not to"},
 	{"./discovery/nacos", list("./discovery", "./ctxutil", "./health", "github.com/nacos-group/nacos-sdk-go/..."), nil, "as for etcd"},
 	{"./discovery/discoveryfile", list("./discovery", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "reads settings that are written in YAML: whoever takes the environment alone must not link it"},
-	{"./discovery/...", list("./discovery/...", "./ctxutil", "./health"), list(noSDK, noGRPC, noPrometheus), "instances, registrars and watchers are the same for gRPC and HTTP"},
+	{"./discovery/...", list("./discovery/...", "./ctxutil", "./health", "./internal/observe"), list(noSDK, noGRPC, noPrometheus), "instances, registrars and watchers are the same for gRPC and HTTP"},
 
 	{"./console", nil, noSDK, "a page of the standard library's: whoever shows something gives it a function"},
 	{"./", list(otelAPI, grpcAPI, "./ctxutil", "./drain", "./logging", "./metrics", "./record", "./interceptors", "./httpmw", "./resilience/...", "./health/...", "./discovery/...", "./console",

@@ -5,6 +5,8 @@ package resilience
 import (
 	"context"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Observer is told what policies decide. Every function is optional.
@@ -110,26 +112,12 @@ type Degradation struct {
 func Observers(obs ...Observer) Observer {
 	var out Observer
 	for _, o := range obs {
-		out.Rejected = both(out.Rejected, o.Rejected)
-		out.StateChanged = both(out.StateChanged, o.StateChanged)
-		out.Attempted = both(out.Attempted, o.Attempted)
-		out.LimitChanged = both(out.LimitChanged, o.LimitChanged)
-		out.FellBack = both(out.FellBack, o.FellBack)
-		out.Degraded = both(out.Degraded, o.Degraded)
+		out.Rejected = observe.BothWith(out.Rejected, o.Rejected)
+		out.StateChanged = observe.BothWith(out.StateChanged, o.StateChanged)
+		out.Attempted = observe.BothWith(out.Attempted, o.Attempted)
+		out.LimitChanged = observe.BothWith(out.LimitChanged, o.LimitChanged)
+		out.FellBack = observe.BothWith(out.FellBack, o.FellBack)
+		out.Degraded = observe.BothWith(out.Degraded, o.Degraded)
 	}
 	return out
-}
-
-func both[E any](a, b func(context.Context, E)) func(context.Context, E) {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	default:
-		return func(ctx context.Context, e E) {
-			a(ctx, e)
-			b(ctx, e)
-		}
-	}
 }

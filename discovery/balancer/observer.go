@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Observer is told what a balancer decides, other than picks: those are counted, in
@@ -109,24 +110,13 @@ func (r Reason) String() string {
 func Observers(obs ...Observer) Observer {
 	var out Observer
 	for _, o := range obs {
-		out.Updated = both(out.Updated, o.Updated)
-		out.Ejected = both(out.Ejected, o.Ejected)
-		out.Spared = both(out.Spared, o.Spared)
-		out.Returned = both(out.Returned, o.Returned)
-		out.Unreachable = both(out.Unreachable, o.Unreachable)
-		out.ZoneShared = both(out.ZoneShared, o.ZoneShared)
-		out.Panicked = both(out.Panicked, o.Panicked)
+		out.Updated = observe.Both(out.Updated, o.Updated)
+		out.Ejected = observe.Both(out.Ejected, o.Ejected)
+		out.Spared = observe.Both(out.Spared, o.Spared)
+		out.Returned = observe.Both(out.Returned, o.Returned)
+		out.Unreachable = observe.Both(out.Unreachable, o.Unreachable)
+		out.ZoneShared = observe.Both(out.ZoneShared, o.ZoneShared)
+		out.Panicked = observe.Both(out.Panicked, o.Panicked)
 	}
 	return out
-}
-
-func both[E any](a, b func(E)) func(E) {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	default:
-		return func(e E) { a(e); b(e) }
-	}
 }

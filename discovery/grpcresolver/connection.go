@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/serviceconfig"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // connection resolves for one grpc.ClientConn.
@@ -103,7 +104,7 @@ func (c *connection) apply(s *discovery.Snapshot) {
 func (c *connection) report(err error) {
 	c.again = true
 	c.cc.ReportError(err)
-	tell(c.observer.Failed, Failure{Query: c.target.query, Err: err, Kept: c.kept})
+	observe.Tell(c.observer.Failed, Failure{Query: c.target.query, Err: err, Kept: c.kept})
 }
 
 func (c *connection) update(d delta) {
@@ -114,11 +115,11 @@ func (c *connection) update(d delta) {
 	c.again = err != nil
 	if err != nil {
 		// Asking again would find the same: the balancer hears of the next change.
-		tell(c.observer.Failed, Failure{Query: c.target.query, Err: fmt.Errorf("grpcresolver: %d endpoints of %s: %w", n, c.target.query, err), Kept: c.kept, Refused: true})
+		observe.Tell(c.observer.Failed, Failure{Query: c.target.query, Err: fmt.Errorf("grpcresolver: %d endpoints of %s: %w", n, c.target.query, err), Kept: c.kept, Refused: true})
 		return
 	}
 	c.kept = n
-	tell(c.observer.Updated, Update{
+	observe.Tell(c.observer.Updated, Update{
 		Query: c.target.query, Version: c.version, Endpoints: n,
 		Added: d.added, Removed: d.removed, Changed: d.changed, Took: took,
 	})

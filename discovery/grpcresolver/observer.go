@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Observer is told what connections are told. Every function is optional.
@@ -47,22 +48,5 @@ type Failure struct {
 
 // observers returns one that tells both.
 func observers(a, b Observer) Observer {
-	return Observer{Updated: both(a.Updated, b.Updated), Failed: both(a.Failed, b.Failed)}
-}
-
-func both[E any](a, b func(E)) func(E) {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	default:
-		return func(e E) { a(e); b(e) }
-	}
-}
-
-func tell[E any](f func(E), e E) {
-	if f != nil {
-		f(e)
-	}
+	return Observer{Updated: observe.Both(a.Updated, b.Updated), Failed: observe.Both(a.Failed, b.Failed)}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/internal/observe"
 )
 
 // Observer is told what happens to requests. Every function is optional. They are called
@@ -39,16 +40,5 @@ type Unpicked struct {
 
 // observers returns one that tells both.
 func observers(a, b Observer) Observer {
-	return Observer{Picked: both(a.Picked, b.Picked), Unpicked: both(a.Unpicked, b.Unpicked)}
-}
-
-func both[E any](a, b func(context.Context, E)) func(context.Context, E) {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	default:
-		return func(ctx context.Context, e E) { a(ctx, e); b(ctx, e) }
-	}
+	return Observer{Picked: observe.BothWith(a.Picked, b.Picked), Unpicked: observe.BothWith(a.Unpicked, b.Unpicked)}
 }
