@@ -95,7 +95,7 @@ func (c *check) loop(ctx context.Context, after time.Duration, noted func(before
 		if late.isRunning() {
 			err = stuckError(fmt.Sprintf("has not returned for %v", start.Sub(late.since).Round(time.Millisecond)))
 		} else {
-			err, late = c.once(ctx)
+			late, err = c.once(ctx)
 		}
 		if ctx.Err() != nil {
 			late.wait()
@@ -116,7 +116,7 @@ type lateRun struct {
 
 func (l *lateRun) isRunning() bool {
 	select {
-	case <-l.returned:
+	case <-l.returned: //nolint:errcheck // too late to count
 		*l = lateRun{}
 	default:
 	}
@@ -131,22 +131,22 @@ func (l lateRun) wait() {
 	timer := time.NewTimer(closeGrace)
 	defer timer.Stop()
 	select {
-	case <-l.returned:
+	case <-l.returned: //nolint:errcheck // as above
 	case <-timer.C:
 	}
 }
 
 // once runs the check, and returns when it has, or should have.
-func (c *check) once(ctx context.Context) (error, lateRun) {
+func (c *check) once(ctx context.Context) (lateRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	start, returned := time.Now(), make(chan error, 1)
 	go func() { c.safely(ctx, returned) }()
 	select {
 	case err := <-returned:
-		return err, lateRun{}
+		return lateRun{}, err
 	case <-ctx.Done():
-		return fmt.Errorf("has not returned for %v: %w", c.timeout, context.Cause(ctx)), lateRun{returned, start}
+		return lateRun{returned, start}, fmt.Errorf("has not returned for %v: %w", c.timeout, context.Cause(ctx))
 	}
 }
 

@@ -64,7 +64,7 @@ func HTTP(client *http.Client, rawURL string, opts ...HTTPOption) (Check, error)
 			errs = append(errs, fmt.Errorf("WithStatus: is %d and must be 200 to 599", code))
 		}
 	}
-	if _, err := http.NewRequest(c.method, "http://h/", nil); err != nil {
+	if _, err := http.NewRequestWithContext(context.Background(), c.method, "http://h/", nil); err != nil {
 		errs = append(errs, fmt.Errorf("WithMethod: is %q and must be a method", c.method))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"iter"
+	"maps"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -115,10 +116,7 @@ func (m mean) value() float64     { return m.sum / float64(m.n) }
 
 // count adds what happened since the last time.
 func (b *balancers) count(service string, now *balancer.Stats, before balancer.Stats) {
-	then := map[string]uint64{}
-	for decision, n := range before.Picks.All() {
-		then[decision] = n
-	}
+	then := maps.Collect(before.Picks.All())
 	for decision, n := range now.Picks.All() {
 		inc(b.picks, since(n, then[decision]), service, decision)
 	}

@@ -35,10 +35,10 @@ func (z *zones) add(zone string, weight float64) bool {
 // one's. A zone with its share of the weight can then take its own callers' calls; with
 // less, it takes as much less, by a factor for how far above its share it may go.
 func (z *zones) share(overprovision float64) float64 {
-	switch {
-	case z.near == 0:
+	switch z.near {
+	case 0:
 		return 0
-	case z.near == z.all:
+	case z.all:
 		return 1
 	}
 	return min(1, overprovision*z.near/z.all*float64(len(z.seen)))

@@ -141,13 +141,12 @@ func (p *parser) mapping(n *yaml.Node, field string) []entry {
 // put reads one value.
 func (p *parser) put(s *section, e entry, field string) {
 	var text string
-	ok := true
+	var ok bool
 	switch {
 	case e.value.Kind == yaml.SequenceNode:
 		text, ok = p.list(e.value, field)
 	case e.value.Kind != yaml.ScalarNode:
 		p.fail(e.value, field, "must be a single value or a list of them")
-		ok = false
 	default:
 		text, ok = p.scalar(e.value, field)
 	}

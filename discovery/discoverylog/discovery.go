@@ -84,9 +84,9 @@ func unanswered(err error) bool { return errors.Is(err, discovery.ErrNotAnswered
 // hold tells of holds that begin and end.
 func (l *Log) hold(s, before *discovery.Snapshot) {
 	q, n := s.Query, slog.Int("instances", s.Instances.Len())
-	switch {
-	case s.Hold == before.Hold:
-	case s.Hold == discovery.HoldNone:
+	switch s.Hold {
+	case before.Hold:
+	case discovery.HoldNone:
 		l.write(slog.LevelInfo, MessageHoldOver, q.String(), of(q, n)...)
 	default:
 		attrs := of(q, slog.String("hold", s.Hold.String()), slog.Int("held", s.Held), n)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/serviceconfig"
@@ -80,7 +81,7 @@ func parseConfig(text []byte) (*config, error) {
 	if err := dec.Decode(&d); err != nil {
 		return nil, fmt.Errorf("grpcbalancer: config: %w", err)
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as Token returns it
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("grpcbalancer: config: must be one JSON object")
 	}
 	options, err := d.options()
@@ -114,7 +115,7 @@ func (d *document) options() ([]core.Option, error) {
 	)
 	check := opts
 	if d.Subset != nil { // which is taken before there are connections, and not by the core
-		check = append(check[:len(check):len(check)], core.WithSubset(d.Subset.Size, d.Subset.Client))
+		check = append(slices.Clip(check), core.WithSubset(d.Subset.Size, d.Subset.Client))
 	}
 	_, err := core.New(check...)
 	return opts, errors.Join(append(errs, err)...)

@@ -118,7 +118,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 	n, err := x.ReadCloser.Read(p)
 	switch {
 	case err == nil:
-	case err == io.EOF: //nolint:errorlint // by this value alone, see io.Reader
+	case err == io.EOF:
 		x.finish(x.result)
 	case x.ctx.Err() != nil:
 		x.finish(balancer.Ignored) // it did answer, and the caller did not want all of it

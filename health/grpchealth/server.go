@@ -30,13 +30,13 @@ type Server struct {
 	unsubscribe func()
 
 	mu       sync.Mutex
-	services map[string]statuser // by full name; "" is the process
+	services map[string]reporter // by full name; "" is the process
 	changed  chan struct{}       // closed, and replaced, when there may be news
 	closed   bool
 }
 
-// statuser is a [health.Set] or a [health.Group].
-type statuser interface{ Status() health.Status }
+// reporter is a [health.Set] or a [health.Group].
+type reporter interface{ Status() health.Status }
 
 var _ grpc_health_v1.HealthServer = (*Server)(nil)
 
@@ -59,7 +59,7 @@ func NewServer(set *health.Set, opts ...Option) (*Server, error) {
 	if set == nil {
 		return nil, errors.New("grpchealth: NewServer: nil set")
 	}
-	s := &Server{set: set, services: map[string]statuser{"": set}, changed: make(chan struct{})}
+	s := &Server{set: set, services: map[string]reporter{"": set}, changed: make(chan struct{})}
 	var errs []error
 	for _, o := range opts {
 		errs = append(errs, o.apply(s))
@@ -76,7 +76,7 @@ func NewServer(set *health.Set, opts ...Option) (*Server, error) {
 // included; without names, while the process is ready. The checks must be in the set, and
 // the service must be new. Those who watch it are told.
 func (s *Server) Add(service string, checks ...string) error {
-	var of statuser = s.set
+	var of reporter = s.set
 	if len(checks) > 0 {
 		group, err := s.set.Group(checks...)
 		if err != nil {
