@@ -17,7 +17,7 @@ import (
 const policy = `service_prefix "prod--" { policy = "write" } node_prefix "" { policy = "read" }`
 
 // TestAccessControl: with tokens, Consul itself keeps environments apart, and what it
-// refuses is an error, though it answers with an empty list. REQ-D9
+// refuses is an error, though it answers with an empty list.
 func TestAccessControl(t *testing.T) {
 	t.Parallel()
 	s := devAgent(t, `-hcl=acl { enabled = true default_policy = "deny" tokens { initial_management = "`+management+`" agent = "`+management+`" } }`)

@@ -116,7 +116,7 @@ func leftBehind(t *testing.T, agent *consultest.Agent, id string, index string) 
 }
 
 // TestSweep: what there is of an environment is listed, and what is ours and as it was
-// can be removed. REQ-D11
+// can be removed.
 func TestSweep(t *testing.T) {
 	agent, b := newAgent(t)
 	live := registration(t, b, discovery.Instance{Namespace: "prod", Service: "order", Address: "10.0.0.1:80"})

@@ -39,7 +39,7 @@ var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // TestNamesAreUnambiguous makes up names that have much in common: no two places are the
 // same, in whatever case Consul compares them, no place is in two environments, and every
-// one leads back. REQ-D9
+// one leads back.
 func TestNamesAreUnambiguous(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	word := func(letters string, most int) string {

@@ -145,7 +145,7 @@ func TestRegistrationsThatConsulCannotHold(t *testing.T) {
 }
 
 // TestTwoProcessesWithOneID: the second one takes the place of the first, which leaves it
-// alone from then on. REQ-D2
+// alone from then on.
 func TestTwoProcessesWithOneID(t *testing.T) {
 	agent, b := newAgent(t)
 	first, second := full(), full()

@@ -35,7 +35,7 @@ func shown(b *consul.Backend) []string {
 }
 
 // TestSettings: the environment wins over the file, the file over the default, an option
-// over all of them, and what came of it can be printed, without secrets. REQ-D14
+// over all of them, and what came of it can be printed, without secrets.
 func TestSettings(t *testing.T) {
 	s := env(map[string]string{
 		"CONSUL_HTTP_ADDR": "https://consul.internal:8501/prefix/", "CONSUL_HTTP_TOKEN": "s3cret", "CONSUL_HTTP_AUTH": "ann:s3cret",
@@ -85,7 +85,7 @@ func TestBadSettings(t *testing.T) {
 		"no boolean":      {env: map[string]string{"CONSUL_HTTP_SSL": "yes please"}, want: []string{`ssl "yes please"`, "true or false", "CONSUL_HTTP_SSL"}},
 		"a short wait":    {file: map[string]discovery.FileValue{"wait": {Value: "1ms", Line: 3, Column: 7}}, want: []string{"wait 1ms", "from 1s to 10m0s", "registry.yaml:3:7"}},
 		"no duration":     {file: map[string]discovery.FileValue{"wait": {Value: "soon", Line: 3, Column: 7}}, want: []string{`wait "soon"`, "registry.yaml:3:7"}},
-		"a misspelt name": {file: map[string]discovery.FileValue{"adress": {Value: "x", Line: 1, Column: 1}}, want: []string{`registry.yaml:1:1: "adress": no such setting`}},
+		"a misspelt name": {file: map[string]discovery.FileValue{"where": {Value: "x", Line: 1, Column: 1}}, want: []string{`registry.yaml:1:1: "where": no such setting`}},
 		"no CA":           {env: map[string]string{"CONSUL_HTTP_ADDR": "https://consul", "CONSUL_CACERT": "/does/not/exist"}, want: []string{"TLS", "/does/not/exist"}},
 		"half a key":      {env: map[string]string{"CONSUL_CLIENT_CERT": "cert.pem"}, want: []string{"cert.pem", "both be set"}},
 		"a plain token":   {env: map[string]string{"CONSUL_HTTP_ADDR": "10.1.2.3:8500", "CONSUL_HTTP_TOKEN": "s3cret"}, want: []string{`address "10.1.2.3:8500"`, "plain text", "CONSUL_HTTP_SSL", "http://"}},

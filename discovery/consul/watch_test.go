@@ -43,7 +43,7 @@ func put(t *testing.T, agent *consultest.Agent, id string) {
 }
 
 // TestQueries: the first is answered by the leader, the others wait and can be answered
-// by any server, for one environment's service and no other. REQ-D9
+// by any server, for one environment's service and no other.
 func TestQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		agent, b := newAgent(t, consul.WithWait(30*time.Second), consul.WithDatacenter("dc2"))
@@ -315,7 +315,7 @@ func TestConnections(t *testing.T) {
 }
 
 // TestOutageOf5Minutes: the agent is away for five minutes, of virtual time, and comes
-// back empty. Nobody notices, and everything is registered again, once. REQ-D7
+// back empty. Nobody notices, and everything is registered again, once.
 func TestOutageOf5Minutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		agent, b := newAgent(t)

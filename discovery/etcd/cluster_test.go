@@ -247,7 +247,7 @@ func TestMinority(t *testing.T) {
 }
 
 // TestOutage kills the only member for longer than any time to live, and brings it back
-// with its disk. REQ-D1, REQ-D7.
+// with its disk.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	for name, outage := range map[string]time.Duration{"30s": 30 * time.Second, "shorter than the TTL": 2 * time.Second} {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrBehind: the cluster that is watched has not got as far as the one that was listed.
+// ErrBehind says that the cluster that is watched has not got as far as the one that was listed.
 // A member is behind, or the registry lost its memory; in either case the watch would be
 // silent for nobody knows how long.
 var ErrBehind = errors.New("etcd: the watch begins before the list")

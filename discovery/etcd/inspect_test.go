@@ -15,7 +15,7 @@ import (
 	"github.com/fairlead-go/fairlead/discovery/etcd"
 )
 
-// TestInspect looks at a real cluster, whole and with a member less. REQ-D12.
+// TestInspect looks at a real cluster, whole and with a member less.
 func TestInspect(t *testing.T) {
 	t.Parallel()
 	members := startCluster(t)

@@ -60,7 +60,7 @@ func neighbors(q discovery.Query) []discovery.Query {
 }
 
 // TestEnvironmentsApart: a watch sees the instances of its own query and nothing else,
-// whatever names and prefixes have in common, and whatever else is in etcd. REQ-D9.
+// whatever names and prefixes have in common, and whatever else is in etcd.
 func TestEnvironmentsApart(t *testing.T) {
 	bubble(t, func(w *world) {
 		r := rand.New(rand.NewPCG(1, 2))

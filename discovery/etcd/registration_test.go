@@ -75,7 +75,7 @@ func TestOneLease(t *testing.T) {
 }
 
 // TestHalfRegistered: a call that fails half-way leaves nothing that does not end, and the
-// next one puts it right. PAINS 23.
+// next one puts it right.
 func TestHalfRegistered(t *testing.T) {
 	broken := status.Error(codes.Unavailable, "broken")
 	for _, tc := range []struct {

@@ -210,7 +210,7 @@ func TestUnanswered(t *testing.T) {
 }
 
 // TestFiveMinutes leaves callers without a registry for five minutes, in which every
-// lease ends. REQ-D7.
+// lease ends.
 func TestFiveMinutes(t *testing.T) {
 	bubble(t, func(w *world) {
 		var registrars []*discovery.Registrar

@@ -99,7 +99,7 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// TestSweep puts the core on top: what never ends is removed, and nothing else. REQ-D11.
+// TestSweep puts the core on top: what never ends is removed, and nothing else.
 func TestSweep(t *testing.T) {
 	bubble(t, func(w *world) {
 		register(w.T, registration(w.T, w.backend, instance(1)), 24*time.Hour)

@@ -170,7 +170,7 @@ func (f *far) trip(t *testing.T) {
 	wantState(t, f.breaker, resilience.StateOpen)
 }
 
-// TestCallersWhoGoAwayLeaveItClosed: gobreaker opens on six of them (PAINS 13).
+// TestCallersWhoGoAwayLeaveItClosed: gobreaker opens on six of them.
 func TestCallersWhoGoAwayLeaveItClosed(t *testing.T) {
 	overWires(t, func(t *testing.T, f *far) {
 		for range 6 {

@@ -112,7 +112,7 @@ func (s sdk) SlogHandler() slog.Handler                 { return nil }
 func (s sdk) Shutdown(ctx context.Context) error        { return s.provider.Shutdown(ctx) }
 
 // TestPrometheusShowsTheExemplar: a real Prometheus scrapes a service, and the
-// exemplar it shows leads to the request's trace. REQ-M1.
+// exemplar it shows leads to the request's trace.
 func TestPrometheusShowsTheExemplar(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	tel := sdk{sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))}

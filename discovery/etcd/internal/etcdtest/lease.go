@@ -76,7 +76,7 @@ func (v leaseServer) LeaseKeepAlive(stream grpc.BidiStreamingServer[pb.LeaseKeep
 	for {
 		r, err := stream.Recv()
 		if err != nil {
-			return nil // the client has what it wanted
+			return nil //nolint:nilerr // the client has what it wanted
 		}
 		resp, err := v.renew(r.ID)
 		if err == nil {
