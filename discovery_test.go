@@ -223,7 +223,7 @@ func TestBalancing(t *testing.T) {
 		turns[p.Addr.String()]++
 	}
 	for addr := range addrs {
-		if turns[addr] != 10 {
+		if n := turns[addr]; n < 9 || n > 11 {
 			t.Errorf("%d of 20 calls went to %s: %v", turns[addr], addr, turns)
 		}
 	}
