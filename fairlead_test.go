@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -30,9 +31,14 @@ import (
 	"github.com/fairlead-go/fairlead"
 )
 
+// TestMain lets more tests run at the same time than there are processors: most of
+// those that may do nothing but wait for an end.
 func TestMain(m *testing.M) {
 	if os.Getenv(signaled) != "" {
 		serveUntilSignaled()
+	}
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
