@@ -114,6 +114,7 @@ func (s *server) start(t discoverytest.TB) {
 	}
 	defer func() { _ = log.Close() }()
 	s.cmd = exec.Command(s.args[0], s.args[1:]...) //nolint:noctx // it is killed by kill
+	servers.EndWithParent(s.cmd)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.Env = []string{} // nothing of CONSUL_*
 	if err := s.cmd.Start(); err != nil {
