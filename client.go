@@ -18,6 +18,7 @@ import (
 	"github.com/fairlead-go/fairlead/discovery/httpresolver"
 	"github.com/fairlead-go/fairlead/httpmw"
 	"github.com/fairlead-go/fairlead/interceptors"
+	"github.com/fairlead-go/fairlead/internal/semconv"
 )
 
 // Dial returns a connection to a gRPC target, to be made once and shared. The
@@ -134,7 +135,7 @@ func (s *Service) HTTPClient(name string, opts ...httpmw.ClientOption) (*http.Cl
 func notePeer(ctx context.Context, p httpresolver.Picked) {
 	host, port, _ := net.SplitHostPort(p.Instance.Address)
 	number, _ := strconv.Atoi(port)
-	ctxutil.Add(ctx, slog.String("network.peer.address", host), slog.Int("network.peer.port", number))
+	ctxutil.Add(ctx, slog.String(string(semconv.NetworkPeerAddressKey), host), slog.Int(string(semconv.NetworkPeerPortKey), number))
 }
 
 // ExternalHTTPClient is HTTPClient for a service that is where its URLs say. It is

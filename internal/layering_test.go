@@ -37,6 +37,7 @@ type layer struct {
 var layers = []layer{
 	{"./internal/scope", list("go.opentelemetry.io/otel/trace"), nil, "the one value in a context: every package pays for what it imports"},
 	{"./internal/semconv", list("go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/semconv/..."), nil, "the only place that knows a version of the conventions, so that a new one is one change"},
+	{"./internal/yamldoc", list("go.yaml.in/yaml/v3"), noGRPC, "what the two readers of configuration files have in common"},
 	{"./internal/drill", list("..."), nil, "runs whole services, for tests"},
 	{"./internal/registrytest/...", list("..."), nil, "tests only"},
 	{"./internal/...", nil, noGRPC, "leaves: whoever needs them must not get anything else with them"},
@@ -47,7 +48,7 @@ var layers = []layer{
 
 	{"./resilience/ratelimit/redislimit", list("./resilience", "./resilience/ratelimit", "github.com/redis/go-redis/v9/...", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "the shared limit: a policy that knows its Redis client, and nothing else of the outside"},
 	{"./resilience/policylog", list("./resilience", "./ctxutil"), list(noSDK, noGRPC, noPrometheus), "lines about policies: apart from logging, which would link what policies are made of, and from policies, which write none"},
-	{"./resilience/policyfile", list("./resilience/...", "golang.org/x/time/...", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "the only place that reads YAML: whoever configures policies in code must not link it"},
+	{"./resilience/policyfile", list("./resilience/...", "./internal/yamldoc", "golang.org/x/time/...", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "the only place that reads YAML: whoever configures policies in code must not link it"},
 	{"./resilience/...", list("./resilience/...", "./ctxutil", "./internal/observe", "github.com/sony/gobreaker/v2", "golang.org/x/time/..."), list(noSDK, noGRPC, noPrometheus), "policies are pure: no transport, so that one retry serves both, and no back end, so that they tell observers"},
 	{"./health/grpchealth", list(grpcAPI, "./health"), noSDK, "the bridge to gRPC's health service, apart so that health is free of it"},
 	{"./health", list("./ctxutil", "./internal/observe"), list(noSDK, noGRPC, noPrometheus), "a check is a function; who serves it is somebody else's matter"},
@@ -69,11 +70,11 @@ var layers = []layer{
 	{"./discovery/etcd", list(grpcAPI, "./discovery", "./ctxutil", "./health", "go.etcd.io/etcd/...", "go.uber.org/zap"), nil,
 		"as for Consul; its client is gRPC's, whose connections and calls have to be told how to fail, and logs through zap, which has to be told not to"},
 	{"./discovery/nacos", list("./discovery", "./ctxutil", "./health", "github.com/nacos-group/nacos-sdk-go/..."), nil, "as for etcd"},
-	{"./discovery/discoveryfile", list("./discovery", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "reads settings that are written in YAML: whoever takes the environment alone must not link it"},
+	{"./discovery/discoveryfile", list("./discovery", "./internal/yamldoc", "go.yaml.in/yaml/v3"), list(noSDK, noGRPC, noPrometheus), "reads settings that are written in YAML: whoever takes the environment alone must not link it"},
 	{"./discovery/...", list("./discovery/...", "./ctxutil", "./health", "./internal/observe"), list(noSDK, noGRPC, noPrometheus), "instances, registrars and watchers are the same for gRPC and HTTP"},
 
 	{"./console", nil, noSDK, "a page of the standard library's: whoever shows something gives it a function"},
-	{"./", list(otelAPI, grpcAPI, "./ctxutil", "./drain", "./logging", "./metrics", "./record", "./interceptors", "./httpmw", "./resilience/...", "./health/...", "./discovery/...", "./console",
+	{"./", list(otelAPI, grpcAPI, "./internal/semconv", "./ctxutil", "./drain", "./logging", "./metrics", "./record", "./interceptors", "./httpmw", "./resilience/...", "./health/...", "./discovery/...", "./console",
 		"github.com/prometheus/client_golang/prometheus/..."), noSDK, "the front door wires what is in this module; the SDK comes in through an option"},
 
 	{"./testkit/...", list("..."), nil, "tests may import what they test with"},

@@ -3,18 +3,14 @@
 package discoveryfile
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fairlead-go/fairlead/discovery"
+	"github.com/fairlead-go/fairlead/internal/yamldoc"
 )
 
 // maxValues bounds what a file may come to when its aliases are followed.
@@ -72,35 +68,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 	case json.Valid(data): // which YAML is said to contain, but for some escapes
 		return fromJSON(data)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, next yaml.Node
-	switch err := decoder.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		p.fail(nil, "", "must not be empty: a file that says nothing is {}")
-		return nil
-	case err != nil:
-		p.syntax(err)
-		return nil
-	}
-	switch err := decoder.Decode(&next); {
-	case err == nil:
-		p.fail(&next, "", "must be one document")
-	case !errors.Is(err, io.EOF):
-		p.syntax(err)
-	}
-	return doc.Content[0]
-}
-
-// A syntax error has its line in its text.
-var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-func (p *parser) syntax(err error) {
-	text, n := err.Error(), yaml.Node{}
-	if m := syntaxError.FindStringSubmatch(text); m != nil {
-		text = text[len(m[0]):]
-		n.Line, _ = strconv.Atoi(m[1])
-	}
-	p.fail(&n, "", "must be YAML or JSON: %s", text)
+	return yamldoc.Decode(data, func(at *yaml.Node, rule string) { p.fail(at, "", "%s", rule) })
 }
 
 type entry struct{ key, value *yaml.Node }
@@ -108,14 +76,14 @@ type entry struct{ key, value *yaml.Node }
 // mapping returns what is in a mapping, in the order of the file; what is none is an
 // error.
 func (p *parser) mapping(n *yaml.Node, field string) []entry {
-	if n = follow(n); n.Kind != yaml.MappingNode {
+	if n = yamldoc.Follow(n); n.Kind != yaml.MappingNode {
 		p.fail(n, field, "must be a mapping of names to values")
 		return nil
 	}
 	var out []entry
 	seen := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := follow(n.Content[i]), follow(n.Content[i+1])
+		key, value := yamldoc.Follow(n.Content[i]), yamldoc.Follow(n.Content[i+1])
 		if !p.count(value) {
 			break
 		}
@@ -172,7 +140,7 @@ func (p *parser) scalar(n *yaml.Node, field string) (string, bool) {
 func (p *parser) list(n *yaml.Node, field string) (string, bool) {
 	parts, fine := make([]string, 0, len(n.Content)), true
 	for _, element := range n.Content {
-		element = follow(element)
+		element = yamldoc.Follow(element)
 		if !p.count(element) {
 			return "", false
 		}
@@ -199,12 +167,4 @@ func (p *parser) count(n *yaml.Node) bool {
 		p.fail(n, "", "must have at most %d values, with those that aliases repeat", maxValues)
 	}
 	return p.values <= maxValues
-}
-
-// follow returns what n is an alias of, or n.
-func follow(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fairlead-go/fairlead/internal/yamldoc"
 )
 
 // object is a mapping with known keys. Keys are known because they are asked for; what
@@ -35,7 +37,7 @@ type place struct {
 
 // object reads a mapping; what is none is an empty one, and an error.
 func (p *parser) object(n *yaml.Node, field string) *object {
-	n = follow(n)
+	n = yamldoc.Follow(n)
 	o := &object{parser: p, node: n, field: field, entries: map[string]entry{}, labels: map[string]place{}}
 	if n.Kind != yaml.MappingNode {
 		o.broken = true
@@ -43,7 +45,7 @@ func (p *parser) object(n *yaml.Node, field string) *object {
 		return o
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := follow(n.Content[i]), n.Content[i+1]
+		key, value := yamldoc.Follow(n.Content[i]), n.Content[i+1]
 		if !p.count(value) {
 			break
 		}
@@ -70,7 +72,7 @@ func (o *object) get(key string) (place, bool) {
 	if !ok {
 		return place{}, false
 	}
-	return place{node: follow(e.value), field: inPath(o.field, key)}, true
+	return place{node: yamldoc.Follow(e.value), field: inPath(o.field, key)}, true
 }
 
 // set reads the value of a key, if it is there, and adds the option that it stands for.
@@ -189,7 +191,7 @@ func (o *object) blame(text string) bool {
 	}
 	if at.node.Kind == yaml.SequenceNode { // then it is one of the list
 		for _, element := range at.node.Content {
-			if element = follow(element); strings.HasSuffix(subject, " "+element.Value) {
+			if element = yamldoc.Follow(element); strings.HasSuffix(subject, " "+element.Value) {
 				at.node = element
 				break
 			}

@@ -3,15 +3,13 @@
 package policyfile
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fairlead-go/fairlead/internal/yamldoc"
 )
 
 // maxValues bounds what a file may come to when its aliases are followed.
@@ -53,35 +51,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 		p.fail(nil, "", "", fmt.Sprintf("%d bytes: must be at most %d", len(data), MaxBytes))
 		return nil
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, next yaml.Node
-	switch err := decoder.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		p.fail(nil, "", "", "must not be empty: a file that says nothing is {}")
-		return nil
-	case err != nil:
-		p.syntax(err)
-		return nil
-	}
-	switch err := decoder.Decode(&next); {
-	case err == nil:
-		p.fail(&next, "", "", "must be one document")
-	case !errors.Is(err, io.EOF):
-		p.syntax(err)
-	}
-	return doc.Content[0]
-}
-
-// A syntax error has its line in its text.
-var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-func (p *parser) syntax(err error) {
-	text, n := err.Error(), yaml.Node{}
-	if m := syntaxError.FindStringSubmatch(text); m != nil {
-		text = text[len(m[0]):]
-		n.Line, _ = strconv.Atoi(m[1])
-	}
-	p.fail(&n, "", "", "must be YAML or JSON: "+text)
+	return yamldoc.Decode(data, func(at *yaml.Node, rule string) { p.fail(at, "", "", rule) })
 }
 
 // count reports whether there may be one more value.
@@ -91,14 +61,6 @@ func (p *parser) count(n *yaml.Node) bool {
 		p.fail(n, "", "", fmt.Sprintf("must have at most %d values, with those that aliases repeat", maxValues))
 	}
 	return p.values <= maxValues
-}
-
-// follow returns what n is an alias of, or n.
-func follow(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
 }
 
 // inPath returns the path of what key is in field.

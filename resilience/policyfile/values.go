@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fairlead-go/fairlead/internal/yamldoc"
 	"github.com/fairlead-go/fairlead/resilience"
 )
 
@@ -53,7 +54,7 @@ func outcomes(p *parser, at place) ([]resilience.Outcome, bool) {
 	}
 	all, fine := []resilience.Outcome{}, true
 	for _, n := range at.node.Content {
-		n = follow(n)
+		n = yamldoc.Follow(n)
 		if !p.count(n) {
 			return nil, false
 		}
