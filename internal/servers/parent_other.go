@@ -6,6 +6,6 @@ package servers
 
 import "os/exec"
 
-// EndWithParent has a command, before it is started, end with this process, however
-// that ends. On systems other than Linux it does nothing.
+// EndWithParent does nothing where a system has no such thing: a command ends when it
+// is stopped.
 func EndWithParent(*exec.Cmd) {}

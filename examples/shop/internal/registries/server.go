@@ -15,6 +15,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/fairlead-go/fairlead/internal/servers"
 )
 
 const (
@@ -63,7 +65,7 @@ func (s *server) start(ctx context.Context) error {
 	p := &process{done: make(chan struct{})}
 	p.cmd = exec.Command(s.path, s.args...) //nolint:noctx // it is stopped by hand, when all who use it have ended
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = s.dir, &p.output, &p.output
-	dieWithParent(p.cmd)
+	servers.EndWithParent(p.cmd)
 	started := make(chan error, 1)
 	go func() {
 		// A process that is to die with its parent dies with the thread that started it.
