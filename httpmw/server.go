@@ -254,6 +254,7 @@ type serverHandler struct {
 // connState is the server's ConnState.
 func (h *serverHandler) connState(c net.Conn, s http.ConnState) {
 	switch {
+	case s == http.StateIdle: // it was active before, and is not silent any more
 	case !reflect.ValueOf(c).Comparable(): // one of a listener of the user's
 	case s == http.StateNew:
 		h.silent.Store(c, nil)
